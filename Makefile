@@ -1,0 +1,69 @@
+# `make` lists the targets. Variables, as in `make test DEBUGSIDECAR_CACHE=/var/cache/ds`:
+#   DEBUGSIDECAR_CACHE  where Kubernetes and Helm are kept once they are built
+#   GO                  the go command
+#   ONCE=1              make demo ends after the show, with status 0 if all of it was true
+#   FUZZTIME            how long make fuzz tries each target
+export DEBUGSIDECAR_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/debugsidecar
+GO ?= go
+FUZZTIME ?= 30s
+
+# One way of compiling for everything: go keeps what it compiled with -trimpath,
+# or with cgo, apart from the rest, and would compile Kubernetes' libraries twice.
+# -buildvcs=false: git, and so go, fails in a tree that belongs to another user.
+export CGO_ENABLED := 0
+export GOFLAGS := $(strip $(filter-out -trimpath -buildvcs%,$(GOFLAGS)) -trimpath -buildvcs=false)
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo test check build bench fuzz lint fmt kube helm deps clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: ## show the main job on a real control plane, and leave it up until Ctrl-C
+	@test/tools/deps.sh
+	@echo "compiling debugsidecar (a minute or two the first time)"
+	@$(GO) build -ldflags "-s -w" -o bin/ ./kubectl-debugsidecar
+	@$(GO) run ./test/demo
+
+test: deps kube helm ## install and build everything it takes, then run all tests
+	CGO_ENABLED=1 $(GO) test -race -timeout 20m ./...
+	@echo "all tests passed"
+
+check: ## the quick loop: format, vet, and the tests that take no cluster
+	@files=$$(gofmt -l .); test -z "$$files" || { echo "not formatted (make fmt):"; echo "$$files"; exit 1; }
+	$(GO) vet ./...
+	$(GO) test -short ./...
+
+build: ## build the static binaries into bin/
+	$(GO) build -ldflags "-s -w" -o bin/ ./webhook ./kubectl-debugsidecar
+
+bench: ## measure what an admission costs, beside a floor and a peer, into bin/bench.txt
+	@mkdir -p bin
+	@$(GO) run ./test/bench -o bin/bench.txt
+
+fuzz: ## run each fuzz target for FUZZTIME
+	@grep -r --include='*_test.go' -o '^func Fuzz[A-Za-z0-9_]*' . | while IFS=: read -r file func; do \
+		echo "$${file%/*} $${func#func }"; \
+		$(GO) test -run '^$$' -fuzz "^$${func#func }\$$" -fuzztime $(FUZZTIME) "$${file%/*}"; \
+	done
+
+lint: ## vet and staticcheck (.golangci.yml has more, for those who have golangci-lint)
+	$(GO) vet ./...
+	staticcheck=$$(cd test/tools && $(GO) tool -n staticcheck) && "$$staticcheck" ./...
+
+fmt: ## format all Go files
+	gofmt -w .
+
+kube: ## build Kubernetes, unless the cache has it (the first time 20 CPU-minutes)
+	@$(GO) run ./test/cluster/cmd/build kube
+
+helm: ## build Helm, unless the cache has it (the first time 5 CPU-minutes)
+	@$(GO) run ./test/cluster/cmd/build helm
+
+deps: ## install the Debian packages that are missing
+	@test/tools/deps.sh race
+
+clean: ## remove what was built here; the cache stays
+	rm -rf bin

@@ -1,0 +1,138 @@
+{{/*
+What every webhook entry has in common. Takes a list of the root context and the path.
+
+There is no caBundle here unless external.caBundle gives one: the webhook, or
+cert-manager's CA injector, writes it. Helm leaves alone what its manifest does
+not name, so an upgrade keeps it. Copying the present one into the manifest would
+do harm: after the CA has changed, a rollback would bring the old one back, or
+fail because somebody else owns the field.
+*/}}
+{{- define "debugsidecar.entry" -}}
+{{- $ := index . 0 -}}
+{{- $path := index . 1 -}}
+clientConfig:
+  {{- if $.Values.external.url }}
+  url: {{ $.Values.external.url }}{{ $path }}
+  {{- with $.Values.external.caBundle }}
+  caBundle: {{ . }}
+  {{- end }}
+  {{- else }}
+  service:
+    name: {{ include "debugsidecar.fullname" $ }}
+    namespace: {{ $.Release.Namespace | quote }}
+    path: {{ $path }}
+    port: 443
+  {{- end }}
+admissionReviewVersions: [v1]
+# A request writes nothing, so a dry run may come here, too.
+sideEffects: None
+matchPolicy: Equivalent
+timeoutSeconds: 2
+{{- end -}}
+
+{{/*
+Metadata of both configurations.
+*/}}
+{{- define "debugsidecar.configurationMetadata" -}}
+name: {{ include "debugsidecar.fullname" . }}
+{{ include "debugsidecar.clusterMetadata" . }}
+{{- if eq .Values.certificates.mode "cert-manager" }}
+annotations:
+  cert-manager.io/inject-ca-from: {{ .Release.Namespace }}/{{ include "debugsidecar.fullname" . }}-tls
+{{- end }}
+{{- end -}}
+
+{{/*
+The requirement that keeps the excluded namespaces out. Every entry has it. The
+API server sets kubernetes.io/metadata.name itself; nobody can change it.
+*/}}
+{{- define "debugsidecar.notExcluded" -}}
+- key: kubernetes.io/metadata.name
+  operator: NotIn
+  values: {{ include "debugsidecar.excludedNamespaces" . }}
+{{- end -}}
+
+{{/*
+Requirements for one mode's label of a namespace. Takes a list of the mode, its
+state (on, off, unset), and the level where the label is missing.
+
+A selector has no "or" and can't say "missing or off", so "not on" is two
+states, each with an entry of its own. An unknown value, an empty one included,
+is on: the webhook takes it for restricted where it enforces, and says that it
+is none.
+*/}}
+{{- define "debugsidecar.mode" -}}
+{{- $key := printf "policy.debugsidecar.io/%s" (index . 0) -}}
+{{- $state := index . 1 -}}
+{{- $default := index . 2 -}}
+{{- if eq $state "unset" -}}
+- {key: {{ $key }}, operator: DoesNotExist}
+{{- else if eq $state "off" -}}
+- {key: {{ $key }}, operator: In, values: ["off"]}
+{{- else -}}
+{{- if eq $default "off" -}}
+- {key: {{ $key }}, operator: Exists}
+{{ end -}}
+- {key: {{ $key }}, operator: NotIn, values: ["off"]}
+{{- end -}}
+{{- end -}}
+
+{{- define "debugsidecar.injectRules" -}}
+- apiGroups: [""]
+  apiVersions: [v1]
+  operations: [CREATE]
+  resources: [pods]
+  scope: Namespaced
+{{- end -}}
+
+{{/*
+Rules for judging pods. Never pods/*, never pods/status: the kubelet's reports must not
+depend on us.
+*/}}
+{{- define "debugsidecar.podRules" -}}
+- apiGroups: [""]
+  apiVersions: [v1]
+  operations: [CREATE, UPDATE]
+  resources: [pods]
+  scope: Namespaced
+- apiGroups: [""]
+  apiVersions: [v1]
+  operations: [UPDATE]
+  resources: [pods/ephemeralcontainers, pods/resize]
+  scope: Namespaced
+{{- end -}}
+
+{{- define "debugsidecar.workloadRules" -}}
+- apiGroups: [apps]
+  apiVersions: [v1]
+  operations: [CREATE, UPDATE]
+  resources: [daemonsets, deployments, replicasets, statefulsets]
+  scope: Namespaced
+- apiGroups: [batch]
+  apiVersions: [v1]
+  operations: [CREATE, UPDATE]
+  resources: [cronjobs, jobs]
+  scope: Namespaced
+{{- end -}}
+
+{{/*
+Pods that are being deleted: their finalizers must go even while the webhook is
+down, and nothing new starts in them any more. It reads the old object, which
+the author of the request has no say in. There is an old object in every UPDATE,
+so the expression has no way to fail.
+*/}}
+{{- define "debugsidecar.skipDeleted" -}}
+- name: not-being-deleted
+  expression: request.operation != 'UPDATE' || !has(oldObject.metadata.deletionTimestamp)
+{{- end -}}
+
+{{/*
+Workloads that a controller made, such as a Deployment's ReplicaSets: a warning
+would reach only that controller, and the workload's owner got it already.
+*/}}
+{{- define "debugsidecar.skipControlled" -}}
+- name: not-made-by-a-controller
+  expression: >-
+    request.resource.resource == 'pods' || !has(object.metadata.ownerReferences) ||
+    !object.metadata.ownerReferences.exists(o, has(o.controller) && o.controller)
+{{- end -}}

@@ -1,0 +1,141 @@
+package offline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"github.com/debugsidecar/debugsidecar/policies"
+	"github.com/debugsidecar/debugsidecar/webhook/inject"
+)
+
+type checker struct {
+	*options
+	level     string
+	output    string
+	evaluator *policies.Evaluator
+}
+
+func newCheck(streams genericiooptions.IOStreams) *cobra.Command {
+	o := &checker{options: newOptions(streams)}
+	c := &cobra.Command{
+		Use:   "check -f FILE [--level LEVEL]",
+		Short: "Say whether the policies allow pods, and what to change",
+		Long: `Say whether the policies allow pods and the pods of workloads, and the smallest
+change for each violation. The status is 1 if a pod would be denied.
+
+Without --level, Namespace objects in the input give the levels, by the labels
+` + policies.EnforceLabel + `, warn and audit; where they say nothing, the policy's default in
+--config does. With -o json, a JSON document a line for each pod or workload.`,
+		Example: `  kubectl debugsidecar check -f ingest.yaml --level restricted
+  kubectl debugsidecar inject -f ingest.yaml | kubectl debugsidecar check -f - --level baseline -o json`,
+	}
+	subcommand(c, o.options, o.checkFlags, o.run)
+	c.Flags().StringVar(&o.level, "level", "", "level to check against: baseline or restricted")
+	completeValues(c, "level", string(policies.Baseline), string(policies.Restricted))
+	addOutput(c, &o.output, "json (default: for people)", "json")
+	return c
+}
+
+func (o *checker) checkFlags() error {
+	return errors.Join(
+		oneOf("output", o.output, "json"),
+		oneOf("level", o.level, string(policies.Baseline), string(policies.Restricted)))
+}
+
+func (o *checker) run(ctx context.Context) error {
+	c, err := o.load()
+	if c == nil {
+		return err
+	}
+	if o.level == "" && o.paths.Config == "" && len(c.declared) == 0 && len(c.pods) > 0 {
+		return usageError{errors.Join(err, errors.New("no level is known: give --level, or Namespace objects in the input, or --config"))}
+	}
+	var compileErr error
+	if o.evaluator, compileErr = policies.New(ctx); compileErr != nil {
+		return fmt.Errorf("compiling the policies: %w", compileErr)
+	}
+	o.evaluator.SetParameters(c.config.Parameters)
+	errs := []error{err}
+	for i := range c.pods {
+		errs = append(errs, o.pod(ctx, c, &c.pods[i]))
+	}
+	return errors.Join(errs...)
+}
+
+// verdict is what -o json prints.
+type verdict struct {
+	Allowed    bool                 `json:"allowed"`
+	Violations []policies.Violation `json:"violations"`
+}
+
+func (o *checker) pod(ctx context.Context, c *cluster, p *pod) error {
+	modes, err := o.modes(c, p)
+	if err != nil {
+		return err
+	}
+	f, err := c.facts(p)
+	if err != nil {
+		return err
+	}
+	result, err := o.evaluator.Evaluate(ctx, policies.Request{
+		Namespace: p.namespace,
+		Modes:     modes,
+		Pod:       f.Pod,
+		Reserved:  inject.Identify(f),
+		FieldPath: p.manifest.FieldPath,
+	})
+	if err != nil {
+		return fmt.Errorf("%s: %w", p.name(), err)
+	}
+	v := verdict{Allowed: !result.Denied(), Violations: result.Violations}
+	if v.Violations == nil {
+		v.Violations = []policies.Violation{}
+	}
+	if o.output == "json" {
+		err = o.line(v)
+	} else {
+		o.inWords(p, modes, v)
+	}
+	if !v.Allowed {
+		err = errors.Join(err, errDenied)
+	}
+	return err
+}
+
+// modes are the levels that hold for a pod.
+func (o *checker) modes(c *cluster, p *pod) (policies.Modes, error) {
+	if o.level != "" {
+		return policies.Modes{Enforce: policies.Level(o.level)}, nil
+	}
+	if p.namespace == metav1.NamespaceSystem {
+		return policies.Modes{Enforce: policies.Off}, nil // the webhook never sees it
+	}
+	if !c.declared[p.namespace] && o.paths.Config == "" {
+		return policies.Modes{}, fmt.Errorf("%s: no level is known: the input has no Namespace %s; give --level, or the Namespace, or --config", p.name(), p.namespace)
+	}
+	modes, problems := policies.ModesOf(c.namespace(p.namespace).Labels, c.config.File.Policy.Default)
+	for _, problem := range problems {
+		fmt.Fprintf(o.streams.ErrOut, "%s: %s\n", p.name(), problem)
+	}
+	return modes, nil
+}
+
+func (o *checker) inWords(p *pod, modes policies.Modes, v verdict) {
+	outcome := "allowed"
+	if !v.Allowed {
+		outcome = "denied"
+	}
+	fmt.Fprintf(o.streams.Out, "%s: %s at level %s\n", p.name(), outcome, modes.Enforce)
+	for _, violation := range v.Violations {
+		prefix := ""
+		if violation.Action != policies.Deny {
+			prefix = string(violation.Action) + ": "
+		}
+		fmt.Fprintf(o.streams.Out, "  %s%s\n    fix: %s\n", prefix, violation.Message, violation.Fix)
+	}
+}

@@ -1,0 +1,116 @@
+// Package offline is the kubectl plugin's command line. Its commands work on
+// manifests alone, with the very code of the webhook; no cluster is asked.
+package offline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+)
+
+// Exit codes.
+const (
+	exitFine   = 0
+	exitFailed = 1 // something is denied, or could not be done
+	exitUsage  = 2
+)
+
+// failure is an error of a command that was called rightly.
+type failure struct{ error }
+
+func (f failure) Unwrap() error { return f.error }
+
+// errDenied is a failure about which everything was printed.
+var errDenied = errors.New("denied")
+
+// Main runs the command line and returns the exit code.
+func Main(ctx context.Context, args []string, streams genericiooptions.IOStreams) int {
+	c := newCommand(streams)
+	c.SetArgs(args)
+	called, err := c.ExecuteContextC(ctx)
+	if err == nil {
+		return exitFine
+	}
+	for _, problem := range problems(err) {
+		fmt.Fprintf(streams.ErrOut, "error: %s\n", problem)
+	}
+	if _, failed := errors.AsType[failure](err); failed {
+		return exitFailed
+	}
+	fmt.Fprintf(streams.ErrOut, "See '%s --help' for usage.\n", called.CommandPath())
+	return exitUsage
+}
+
+// problems returns the texts of all errors in err, without what was printed.
+func problems(err error) []string {
+	if f, ok := err.(failure); ok { //nolint:errorlint // only this one, not what it wraps
+		return problems(f.error)
+	}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // as above
+		var all []string
+		for _, e := range joined.Unwrap() {
+			all = append(all, problems(e)...)
+		}
+		return all
+	}
+	if err == errDenied { //nolint:errorlint // never wrapped
+		return nil
+	}
+	return []string{strings.TrimSpace(err.Error())}
+}
+
+func newCommand(streams genericiooptions.IOStreams) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "kubectl-debugsidecar",
+		Short: "Inject debug and video-probe sidecars, and check policies, without a cluster",
+		Long: `Inject debug and video-probe sidecars, and check policies, without a cluster.
+
+The commands run the webhook's own code on manifests. What a cluster would know
+comes from Namespace, LimitRange and ResourceQuota objects among the manifests,
+and from flags.`,
+		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl debugsidecar"},
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	c.SetIn(streams.In)
+	c.SetOut(streams.Out)
+	c.SetErr(streams.ErrOut)
+	c.AddCommand(newInject(streams), newUninject(streams), newExplain(streams), newCheck(streams))
+	return c
+}
+
+// subcommand completes a command: it takes no arguments, and an error of run is
+// a failure unless it is about usage.
+func subcommand(c *cobra.Command, o *options, check func() error, run func(context.Context) error) *cobra.Command {
+	c.Args = cobra.NoArgs
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		if err := errors.Join(o.check(), check()); err != nil {
+			return err
+		}
+		err := run(c.Context())
+		if _, usage := errors.AsType[usageError](err); err == nil || usage {
+			return err
+		}
+		return failure{err}
+	}
+	o.addFlags(c)
+	return c
+}
+
+// usageError is a mistake in the call that shows only once the input is read.
+type usageError struct{ error }
+
+// oneOf checks the value of a flag.
+func oneOf(flag, value string, allowed ...string) error {
+	if value == "" || slices.Contains(allowed, value) {
+		return nil
+	}
+	return fmt.Errorf("--%s: %q is none of %s", flag, value, strings.Join(allowed, ", "))
+}

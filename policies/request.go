@@ -1,0 +1,46 @@
+package policies
+
+import (
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/debugsidecar/debugsidecar/policies/facts"
+)
+
+// Identity says whether a container under the reserved name prefix is ours.
+type Identity struct {
+	Ours         bool
+	Why          string              // why it is not ours, for people
+	Capabilities []corev1.Capability // what a grant lifts for it; empty without a grant
+}
+
+// Request is what Evaluate judges.
+type Request struct {
+	Namespace string
+	Modes     Modes
+	Pod       *facts.Pod
+	Old       *facts.Pod          // nil unless an UPDATE
+	Reserved  map[string]Identity // by container name; who is missing here is not ours
+	FieldPath string              // of the pod spec in the object: "spec" (or empty), "spec.template.spec", "spec.jobTemplate.spec.template.spec"
+}
+
+// identify answers for a container under the reserved prefix.
+func (r *Request) identify(name string) (ours bool, granted []corev1.Capability) {
+	identity := r.Reserved[name]
+	return identity.Ours, identity.Capabilities
+}
+
+// specPath is the path of the pod spec in messages.
+func (r *Request) specPath() string {
+	if r.FieldPath == "" {
+		return "spec"
+	}
+	return r.FieldPath
+}
+
+// whyNotOurs is the reason why a container under the reserved prefix isn't ours.
+func (r *Request) whyNotOurs(name string) string {
+	if why := r.Reserved[name].Why; why != "" {
+		return why
+	}
+	return "this one is unknown to it"
+}

@@ -1,0 +1,133 @@
+package policies
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/debugsidecar/debugsidecar/policies/facts"
+)
+
+// levels is the set of levels at which something is refused.
+type levels uint8
+
+func (l levels) with(level Level) levels { return l | 1<<level.rank() }
+func (l levels) at(level Level) bool     { return level.rank() != offRank && l&(1<<level.rank()) != 0 }
+
+// lowest returns the lowest level of the set.
+func (l levels) lowest() Level {
+	if l.at(Baseline) {
+		return Baseline
+	}
+	return Restricted
+}
+
+// verdict turns what the rules refuse into violations at places.
+type verdict struct {
+	book     *rulebook
+	request  *Request
+	settings *settings
+	refused  map[refusal]levels
+	known    map[facts.Identity]bool // denials that the old pod had already
+}
+
+// finding is a violation in the making: what a rule refuses in one field.
+type finding struct {
+	clause    *clause
+	level     Level // the lowest that refuses it
+	action    Action
+	fact      facts.Fact
+	container string
+	field     string
+	values    []string
+}
+
+// violations returns what is refused, one per rule, container, field and action.
+func (v *verdict) violations(pod *facts.Facts) []Violation {
+	type place struct {
+		rule, container, field string
+		action                 Action
+	}
+	var findings []*finding
+	byPlace := map[place]*finding{}
+	specPath := v.request.specPath()
+	pod.All(func(fact facts.Fact) bool {
+		at, refused := v.refused[refusal{fact.Kind, fact.Value}]
+		if !refused {
+			return true
+		}
+		found, ok := v.finding(fact, at)
+		if !ok {
+			return true
+		}
+		if found.action == Deny && v.known[fact.Identity()] {
+			found.action = Warn
+		}
+		found.container, found.field = fact.Container(), fact.Field(specPath)
+		where := place{found.clause.rule, found.container, found.field, found.action}
+		if same := byPlace[where]; same != nil {
+			same.values = append(same.values, found.values...)
+			if found.level == Baseline {
+				same.level = Baseline
+			}
+			return true
+		}
+		byPlace[where] = &found
+		findings = append(findings, &found)
+		return true
+	})
+	all := make([]Violation, len(findings))
+	for i, f := range findings {
+		all[i] = f.violation(v)
+	}
+	slices.SortStableFunc(all, func(a, b Violation) int {
+		return cmp.Or(cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Container, b.Container), cmp.Compare(a.Field, b.Field))
+	})
+	return all
+}
+
+// denials returns the identities of the facts that would be denied in a pod.
+func (v *verdict) denials(pod *facts.Facts, refused map[refusal]levels) map[facts.Identity]bool {
+	known := map[facts.Identity]bool{}
+	pod.All(func(fact facts.Fact) bool {
+		if at, is := refused[refusal{fact.Kind, fact.Value}]; is {
+			if found, ok := v.finding(fact, at); ok && found.action == Deny {
+				known[fact.Identity()] = true
+			}
+		}
+		return true
+	})
+	return known
+}
+
+// finding decides what a refused fact leads to: the strongest action among the
+// modes whose level refuses it, and no stronger than the rule's own mode. It
+// returns false if it leads to nothing.
+func (v *verdict) finding(fact facts.Fact, at levels) (finding, bool) {
+	modes := v.request.Modes
+	for _, mode := range []struct {
+		level  Level
+		action Action
+	}{{modes.Enforce, Deny}, {modes.Warn, Warn}, {modes.Audit, Audit}} {
+		if !at.at(mode.level) {
+			continue
+		}
+		clause := v.book.clauseAt(mode.level, fact.Kind)
+		action, allowed := v.settings.cap(clause.rule, mode.action)
+		return finding{
+			clause: clause, level: at.lowest(), action: action,
+			fact: fact, values: fact.Value.Names(),
+		}, allowed
+	}
+	return finding{}, false
+}
+
+// clauseAt returns the clause that refuses a kind of fact at a level: its own,
+// or baseline's where the level restricted has none.
+func (b *rulebook) clauseAt(level Level, kind facts.Kind) *clause {
+	if level.rank() == restrictedRank {
+		if c, ok := b.clauses[clauseKey{Restricted, kind}]; ok {
+			return c
+		}
+	}
+	return b.clauses[clauseKey{Baseline, kind}]
+}

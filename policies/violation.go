@@ -1,0 +1,34 @@
+package policies
+
+// Action is what a violation leads to.
+type Action string
+
+const (
+	Deny  Action = "deny"
+	Warn  Action = "warn"
+	Audit Action = "audit"
+)
+
+// Violation is one thing that a rule found.
+type Violation struct {
+	Rule      string `json:"rule"`
+	Container string `json:"container"` // empty where it is about the pod itself
+	Field     string `json:"field"`     // full path, such as spec.containers[0].securityContext.privileged
+	Message   string `json:"message"`   // what the field has, and what the rule allows
+	Fix       string `json:"fix"`       // the smallest change that passes
+	Level     Level  `json:"-"`         // the lowest level that refuses it
+	Action    Action `json:"-"`
+}
+
+// Result is what Evaluate found, in the order of rule, container, field.
+type Result struct{ Violations []Violation }
+
+// Denied says whether a violation refuses the request.
+func (r Result) Denied() bool {
+	for i := range r.Violations {
+		if r.Violations[i].Action == Deny {
+			return true
+		}
+	}
+	return false
+}

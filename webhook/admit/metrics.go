@@ -1,0 +1,45 @@
+package admit
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Metrics counts what was answered.
+type Metrics struct {
+	seconds    *prometheus.HistogramVec
+	injections *prometheus.CounterVec
+	violations *prometheus.CounterVec
+	panics     prometheus.Counter
+}
+
+// NewMetrics makes the metrics and registers them.
+func NewMetrics(r prometheus.Registerer) *Metrics {
+	m := &Metrics{
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "debugsidecar_admission_seconds",
+			Help:    "Time to answer an AdmissionReview, by path and HTTP status code.",
+			Buckets: []float64{.0001, .0002, .0005, .001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2},
+		}, []string{"path", "code"}),
+		injections: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "debugsidecar_injection_decisions_total",
+			Help: "Decisions about pods, by their outcome in a word and the profile. Dry runs are not counted.",
+		}, []string{"outcome", "profile"}),
+		violations: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "debugsidecar_policy_violations_total",
+			Help: "Violations found, by rule and what they led to (deny, warn, audit). Dry runs are not counted.",
+		}, []string{"rule", "action"}),
+		panics: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "debugsidecar_admission_panics_total",
+			Help: "Reviews that made the webhook panic. Any is a bug.",
+		}),
+	}
+	r.MustRegister(m.seconds, m.injections, m.violations, m.panics)
+	return m
+}
+
+func (m *Metrics) observe(path string, code int, d time.Duration) {
+	m.seconds.WithLabelValues(path, strconv.Itoa(code)).Observe(d.Seconds())
+}

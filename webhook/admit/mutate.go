@@ -1,0 +1,81 @@
+package admit
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/debugsidecar/debugsidecar/policies"
+	"github.com/debugsidecar/debugsidecar/policies/facts"
+	"github.com/debugsidecar/debugsidecar/webhook/config"
+	"github.com/debugsidecar/debugsidecar/webhook/inject"
+)
+
+// Namespaces tells what is known of a namespace.
+type Namespaces interface {
+	Namespace(ctx context.Context, name string) inject.Namespace
+}
+
+// Deps is what the handlers need.
+type Deps struct {
+	Config     func() *config.Snapshot
+	Namespaces Namespaces
+	Policies   *policies.Evaluator
+	// NativeSidecars says whether the API server knows them.
+	NativeSidecars bool
+	OwnNamespace   string
+	Metrics        *Metrics
+	Log            *slog.Logger
+}
+
+// Mutate returns the handler of /mutate: it injects.
+func Mutate(d Deps) http.Handler {
+	return &handler{path: "/mutate", judge: d.mutate, metrics: d.Metrics, log: d.Log}
+}
+
+func (d Deps) mutate(ctx context.Context, r *request) (response, error) {
+	if r.Operation != "CREATE" || r.Resource.Resource != "pods" || r.SubResource != "" || r.Object == nil {
+		return allow(), nil // we are registered for the creation of pods only
+	}
+	decision := inject.Decide(d.facts(r, r.Object.pod(), d.Namespaces.Namespace(ctx, r.Namespace)))
+	if !r.DryRun {
+		d.Metrics.injections.WithLabelValues(decision.Code, knownProfile(d.Config(), decision.Profile)).Inc()
+	}
+	if decision.Refused != "" {
+		return deny("debugsidecar: " + decision.Refused), nil
+	}
+	resp := allow()
+	resp.Warnings = decision.Warnings
+	if ops := decision.Patch(); len(ops) > 0 {
+		patch, err := json.Marshal(ops)
+		if err != nil {
+			return response{}, fmt.Errorf("encoding the patch: %w", err)
+		}
+		resp.Patch, resp.PatchType = patch, "JSONPatch"
+	}
+	return resp, nil
+}
+
+// facts gathers what the decision about a pod depends on.
+func (d Deps) facts(r *request, pod *facts.Pod, ns inject.Namespace) inject.Facts {
+	c := d.Config()
+	return inject.Facts{
+		Pod:       pod,
+		Namespace: ns,
+		Cluster:   c.Cluster(d.NativeSidecars, d.OwnNamespace),
+		Profiles:  c.Profiles,
+		Full:      func() (*corev1.Pod, error) { return r.fullPod() },
+	}
+}
+
+// knownProfile keeps what users write out of a metric's label.
+func knownProfile(c *config.Snapshot, name string) string {
+	if _, ok := c.Profiles.Get(name); ok {
+		return name
+	}
+	return ""
+}

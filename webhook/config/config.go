@@ -1,0 +1,84 @@
+// Package config reads the webhook's configuration and keeps it up to date. A
+// change takes effect as a whole, or, if anything in it is broken, not at all.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"reflect"
+
+	"github.com/debugsidecar/debugsidecar/policies"
+	"github.com/debugsidecar/debugsidecar/webhook/inject"
+	"github.com/debugsidecar/debugsidecar/webhook/inject/profile"
+)
+
+// Paths says where the configuration is. Each may be empty.
+type Paths struct {
+	Config           string // a file, see File
+	PolicyParameters string // a file; it may be absent
+	Profiles         string // a directory of *.yaml; it may be absent
+}
+
+// Snapshot is a configuration that was read and checked. It is immutable.
+type Snapshot struct {
+	File       File
+	Profiles   *profile.Set
+	Parameters *policies.Parameters
+}
+
+// Load reads everything. Each problem is named with its file.
+func Load(p Paths) (*Snapshot, error) {
+	s := &Snapshot{}
+	errs := []error{s.loadFile(p.Config), s.loadParameters(p.PolicyParameters), s.loadProfiles(p.Profiles)}
+	if s.Profiles != nil {
+		errs = append(errs, s.checkGrants(p.Config))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Snapshot) loadProfiles(dir string) error {
+	if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
+		dir = ""
+	}
+	var err error
+	s.Profiles, err = profile.LoadSet(dir, map[string]string{"sidecar": s.File.Images.Sidecar, "debug": s.File.Images.Debug})
+	return err
+}
+
+func (s *Snapshot) loadParameters(name string) error {
+	data, err := os.ReadFile(name)
+	if name == "" || errors.Is(err, os.ErrNotExist) {
+		data, err = nil, nil
+	}
+	if err != nil {
+		return fmt.Errorf("reading the policy's parameters: %w", err)
+	}
+	if s.Parameters, err = policies.ParseParameters(data); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
+
+// same says whether both snapshots mean the same.
+func (s *Snapshot) same(other *Snapshot) bool {
+	return reflect.DeepEqual(s.File, other.File) &&
+		maps.Equal(s.Profiles.Revisions(), other.Profiles.Revisions()) &&
+		reflect.DeepEqual(s.Parameters, other.Parameters)
+}
+
+// Cluster is the part of the configuration that an injection's decision needs.
+func (s *Snapshot) Cluster(nativeSidecars bool, ownNamespace string) inject.Cluster {
+	return inject.Cluster{
+		NativeSidecars:           nativeSidecars,
+		OwnNamespace:             ownNamespace,
+		PodSecurityDefault:       s.File.PodSecurityDefault,
+		PolicyDefault:            string(s.File.Policy.Default),
+		Grants:                   s.File.Grants,
+		HostKernelRuntimeClasses: s.File.HostKernelRuntimeClasses,
+	}
+}

@@ -1,0 +1,127 @@
+package config
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+)
+
+// Store holds the configuration in force. Its zero value is not usable; see
+// NewStore.
+type Store struct {
+	paths   Paths
+	current atomic.Pointer[Snapshot]
+	problem atomic.Pointer[string]
+	// onChange is called with each new snapshot before it is in force.
+	onChange func(*Snapshot)
+	log      *slog.Logger
+}
+
+// NewStore loads the configuration. onChange is called for it, and for each
+// later one, before others see it.
+func NewStore(p Paths, log *slog.Logger, onChange func(*Snapshot)) (*Store, error) {
+	s := &Store{paths: p, onChange: onChange, log: log}
+	snapshot, err := Load(p)
+	if err != nil {
+		return nil, err
+	}
+	s.set(snapshot)
+	return s, nil
+}
+
+// Current returns the configuration in force.
+func (s *Store) Current() *Snapshot { return s.current.Load() }
+
+// Problem says why the newest configuration is not in force; empty if it is.
+func (s *Store) Problem() string {
+	if p := s.problem.Load(); p != nil {
+		return *p
+	}
+	return ""
+}
+
+func (s *Store) set(snapshot *Snapshot) {
+	s.onChange(snapshot)
+	s.current.Store(snapshot)
+	s.problem.Store(nil)
+}
+
+const (
+	// settle is how long changes are gathered: an update touches several files.
+	settle = 100 * time.Millisecond
+	// recheck finds changes that a file system does not announce.
+	recheck = time.Minute
+)
+
+// Start watches the files until ctx ends. It watches directories, because a
+// ConfigMap's volume is updated by exchanging a link in its directory.
+func (s *Store) Start(ctx context.Context) error {
+	w, err := fsnotify.NewWatcher()
+	if err != nil {
+		return fmt.Errorf("watching the configuration: %w", err)
+	}
+	defer w.Close()
+	for dir := range s.dirs() {
+		if err := w.Add(dir); err != nil {
+			s.log.Warn("a directory of the configuration can't be watched; it is read each minute", "dir", dir, "err", err)
+		}
+	}
+	pending := time.NewTimer(0) // files may have changed since NewStore read them
+	defer pending.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case _, ok := <-w.Events:
+			if !ok {
+				return nil
+			}
+			pending.Reset(settle)
+		case err, ok := <-w.Errors:
+			if !ok {
+				return nil
+			}
+			s.log.Warn("watching the configuration", "err", err)
+		case <-pending.C:
+			s.reload()
+			pending.Reset(recheck)
+		}
+	}
+}
+
+// NeedLeaderElection is false: each replica reads its own configuration.
+func (s *Store) NeedLeaderElection() bool { return false }
+
+func (s *Store) reload() {
+	snapshot, err := Load(s.paths)
+	if err != nil {
+		if text := err.Error(); text != s.Problem() {
+			s.problem.Store(&text)
+			s.log.Error("the changed configuration is broken; the last good one stays in force", "err", err)
+		}
+		return
+	}
+	if s.Problem() == "" && snapshot.same(s.Current()) {
+		return
+	}
+	s.set(snapshot)
+	s.log.Info("configuration loaded", "profiles", snapshot.Profiles.Revisions())
+}
+
+func (s *Store) dirs() map[string]bool {
+	dirs := map[string]bool{}
+	for _, file := range []string{s.paths.Config, s.paths.PolicyParameters} {
+		if file != "" {
+			dirs[filepath.Dir(file)] = true
+		}
+	}
+	if s.paths.Profiles != "" {
+		dirs[s.paths.Profiles] = true
+	}
+	return dirs
+}

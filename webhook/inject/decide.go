@@ -1,0 +1,106 @@
+package inject
+
+import (
+	"strings"
+
+	"github.com/debugsidecar/debugsidecar/webhook/inject/profile"
+)
+
+// Decide says what happens to a pod that is about to be created.
+//
+//	pod label      namespace label   decision
+//	disabled       any               none
+//	empty          any               none
+//	a profile      any               that profile
+//	none           a profile         the namespace's
+//	none           disabled, none    none
+//
+// On top of that a pod is left alone where a sidecar could harm it: see the
+// checks, in their order, below.
+func Decide(f Facts) *Decision { return decide(f, true) }
+
+// decide leaves the namespace's limits out where the pod was admitted already:
+// quotas then count it, and LimitRanges may have come later.
+func decide(f Facts, withLimits bool) *Decision {
+	d := &Decision{Steps: make([]Step, 0, stepsOfAnInjection)}
+	if why := leftAlone(f); why != "" {
+		d.skip(codeExcluded, "excluded", why)
+		return d
+	}
+	e, err := find(f)
+	if err != nil {
+		d.skip(codeUnreadable, "pod", "the pod can't be read: "+err.Error())
+		d.warn("no sidecar: " + d.Reason)
+		return d
+	}
+	if foreign := e.foreign(f.Profiles); foreign != "" {
+		d.skip(codeRefused, "names", foreign)
+		d.Refused = foreign
+		return d
+	}
+	p := d.plan(f, e, withLimits)
+	if p == nil {
+		d.removeFrom(f, e)
+		return d
+	}
+	d.Inject, d.Tier = true, string(p.input.Tier)
+	d.Reason = "profile " + p.profile.Name + ", revision " + p.profile.Revision + ", " + d.Tier + " tier"
+	d.ok("injected", d.Reason)
+	d.apply(f, e, p)
+	return d
+}
+
+// stepsOfAnInjection is how many steps an injection has at most.
+const stepsOfAnInjection = 10
+
+// plan returns nil if there is to be no sidecar; d says why.
+func (d *Decision) plan(f Facts, e *existing, withLimits bool) *plan {
+	name := d.wanted(f)
+	if name == "" {
+		return nil
+	}
+	d.Profile = name
+	pr, ok := f.Profiles.Get(name)
+	if !ok {
+		d.skip(codeUnknown, "profile", "there is no profile "+quote(name)+"; there are "+strings.Join(f.Profiles.Names(), ", "))
+		return nil
+	}
+	d.ok("profile", pr.Name+", revision "+pr.Revision)
+	params, err := pr.Params(f.Pod.Metadata.Annotations[ParamsAnnotation])
+	if err != nil {
+		return d.badParameters(err)
+	}
+	d.ok("parameters", "they fit the profile's schema")
+	qos := qosOf(f.Pod, e)
+	if !d.suits(f, pr, qos) {
+		return nil
+	}
+	in := profile.Input{Params: params, HostNetwork: f.Pod.Spec.HostNetwork, Resources: resourcesFor(f.Pod, qos)}
+	if in.Placement, ok = d.placement(f, pr); !ok {
+		return nil
+	}
+	in.Tier = d.tier(f, pr)
+	if in.Port, ok = freePort(f.Pod, e); !ok {
+		d.skip(codeRequirement, "port", "the pod's containers declare every port there is")
+		return nil
+	}
+	sidecar, err := pr.Render(in)
+	if err != nil {
+		return d.badParameters(err)
+	}
+	d.ok("resources", "the pod stays "+string(qos))
+	if withLimits {
+		if refused := wouldRefuse(f, e, sidecar, qos); refused != "" {
+			d.skip(codeLimits, "limits", refused)
+			return nil
+		}
+		d.ok("limits", "no LimitRange or ResourceQuota refuses the sidecar")
+	}
+	return &plan{profile: pr, sidecar: sidecar, input: in}
+}
+
+// badParameters ends the decision; whoever wrote the annotation is told why.
+func (d *Decision) badParameters(err error) *plan {
+	d.skip(codeParameters, "parameters", "annotation "+ParamsAnnotation+": "+err.Error())
+	return nil
+}

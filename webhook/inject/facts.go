@@ -1,0 +1,70 @@
+// Package inject decides whether a pod gets a sidecar, and which, and says what
+// has to change in the pod.
+//
+// [Decide] is a pure function of [Facts]: no client, no clock, no logger. The
+// [Decision] explains itself: the webhook's warnings, the status annotation, the
+// metrics and the command line all print that one value.
+package inject
+
+import (
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/debugsidecar/debugsidecar/policies/facts"
+	"github.com/debugsidecar/debugsidecar/webhook/inject/profile"
+)
+
+// What users write on pods and namespaces, and what the webhook answers there.
+const (
+	Label            = "debugsidecar.io/inject"
+	Disabled         = "disabled"
+	ParamsAnnotation = "debugsidecar.io/params"
+	StatusAnnotation = "debugsidecar.io/status"
+)
+
+// Facts are all that a decision depends on.
+type Facts struct {
+	Pod       *facts.Pod
+	Namespace Namespace
+	Cluster   Cluster
+	Profiles  *profile.Set
+	// Full gives the whole pod. It is asked for only if the pod has a container
+	// under our reserved prefix.
+	Full func() (*corev1.Pod, error)
+}
+
+// Namespace is what is known of the pod's namespace.
+type Namespace struct {
+	Name   string
+	Labels map[string]string
+	// Unknown says that the labels, limits and quotas could not be read, for
+	// example because a cache was not filled yet. Nothing is guessed then: the
+	// pod gets the user tier at most, and none where limits could refuse it.
+	Unknown     bool
+	LimitRanges []corev1.LimitRange
+	Quotas      []corev1.ResourceQuota
+}
+
+// Cluster is what the administrator configured and what the API server can do.
+type Cluster struct {
+	// NativeSidecars says whether init containers can restart always (KEP-753,
+	// on by default from Kubernetes 1.29).
+	NativeSidecars bool
+	// OwnNamespace is where the webhook runs; it is left alone.
+	OwnNamespace string
+	// PodSecurityDefault is the level that the cluster enforces where a
+	// namespace has no label; it can't be read from the API.
+	PodSecurityDefault string
+	// PolicyDefault is our own policy's level where a namespace has no label.
+	PolicyDefault string
+	Grants        []Grant
+	// HostKernelRuntimeClasses are the RuntimeClasses known to share the node's
+	// kernel. In any other (gVisor, Kata) the kernel tier would see nothing.
+	HostKernelRuntimeClasses []string
+}
+
+// Grant gives a namespace the kernel tier for some profiles. It comes from the
+// administrator's configuration alone.
+type Grant struct {
+	Namespace string   `json:"namespace"`
+	Profiles  []string `json:"profiles"`
+}

@@ -1,0 +1,54 @@
+package inject
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/debugsidecar/debugsidecar/policies"
+	"github.com/debugsidecar/debugsidecar/webhook/inject/profile"
+)
+
+// Identify says which of the pod's containers under the reserved prefix are what
+// the webhook renders for this very pod, volumes included. A name or an
+// annotation proves nothing: the decision is made again and compared.
+func Identify(f Facts) map[string]policies.Identity {
+	e, err := find(f)
+	if err != nil || len(e.names) == 0 {
+		return nil
+	}
+	out := make(map[string]policies.Identity, len(e.names))
+	d := decide(f, false)
+	for _, name := range e.names {
+		out[name] = d.identity(name)
+	}
+	return out
+}
+
+func (d *Decision) identity(container string) policies.Identity {
+	name := strings.TrimPrefix(container, profile.NamePrefix)
+	switch {
+	case d.Refused != "":
+		return policies.Identity{Why: "no profile is called " + name}
+	case !d.Inject:
+		return policies.Identity{Why: "this pod gets no sidecar: " + d.Reason}
+	case d.Profile != name:
+		return policies.Identity{Why: fmt.Sprintf("this pod gets profile %s, not %s", d.Profile, name)}
+	case d.touchesSpec():
+		return policies.Identity{Why: "it differs from what the webhook renders for this pod"}
+	}
+	id := policies.Identity{Ours: true}
+	if d.Tier == string(profile.Kernel) {
+		id.Capabilities = profile.KernelCapabilities()
+	}
+	return id
+}
+
+// touchesSpec says whether the patch does more than to write the status.
+func (d *Decision) touchesSpec() bool {
+	for _, op := range d.patch {
+		if strings.HasPrefix(op.Path, "/spec/") {
+			return true
+		}
+	}
+	return false
+}

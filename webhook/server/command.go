@@ -1,0 +1,116 @@
+// Package server puts the webhook together: flags, manager, handlers, and an
+// orderly end.
+package server
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/debugsidecar/debugsidecar/webhook/cert"
+	"github.com/debugsidecar/debugsidecar/webhook/config"
+)
+
+// Where the serving certificate comes from.
+const (
+	selfManaged = "self-managed"
+	files       = "files"
+)
+
+type options struct {
+	listen, healthListen, metricsListen string
+	namespace                           string
+	paths                               config.Paths
+	certificates, certificateDir        string
+	cert                                cert.Options
+	kubeconfig                          string
+	shutdownDelay                       time.Duration
+	log                                 *slog.Logger
+}
+
+// Command returns the webhook's command line.
+func Command(log *slog.Logger) *cobra.Command {
+	o := options{log: log}
+	c := &cobra.Command{
+		Use:           "webhook",
+		Short:         "Admission server of debugsidecar: injects sidecars and enforces policies",
+		Args:          cobra.NoArgs,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := o.check(); err != nil {
+				return err
+			}
+			restConfig, err := o.restConfig()
+			if err != nil {
+				return err
+			}
+			return o.run(c.Context(), restConfig)
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&o.listen, "listen", ":9443", "address of /mutate and /validate (TLS)")
+	f.StringVar(&o.healthListen, "health-listen", ":8081", "address of /healthz and /readyz")
+	f.StringVar(&o.metricsListen, "metrics-listen", ":8080", "address of /metrics")
+	f.StringVar(&o.namespace, "namespace", os.Getenv("POD_NAMESPACE"), "the webhook's own namespace (default $POD_NAMESPACE)")
+	f.StringVar(&o.paths.Config, "config", "", "file with the configuration")
+	f.StringVar(&o.paths.PolicyParameters, "policy-parameters", "", "file with the parameters of the policies")
+	f.StringVar(&o.paths.Profiles, "profiles", "", "directory with profiles beside the embedded ones")
+	f.StringVar(&o.certificates, "certificates", selfManaged, "where the serving certificate comes from: self-managed or files")
+	f.StringVar(&o.certificateDir, "certificate-dir", "", "directory with tls.crt and tls.key, for --certificates=files")
+	f.StringVar(&o.cert.Secret, "ca-secret", "debugsidecar-ca", "Secret of the self-managed CA, in the webhook's own namespace")
+	f.StringSliceVar(&o.cert.DNSNames, "dns-names", nil, "names in the self-managed certificate (default debugsidecar.NAMESPACE.svc)")
+	f.StringVar(&o.cert.Configuration, "webhook-configuration", "debugsidecar", "name of our webhook configurations, whose caBundle is kept right")
+	f.DurationVar(&o.cert.CALifetime, "ca-lifetime", 365*24*time.Hour, "lifetime of the self-managed CA")
+	f.DurationVar(&o.cert.LeafLifetime, "certificate-lifetime", 7*24*time.Hour, "lifetime of a self-managed serving certificate")
+	f.DurationVar(&o.cert.Propagation, "ca-propagation", 5*time.Second, "how long API servers may take to trust a new CA before it signs")
+	f.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig file, outside a cluster")
+	f.DurationVar(&o.shutdownDelay, "shutdown-delay", 5*time.Second, "how long the webhook goes on after a SIGTERM, unready, before it stops accepting")
+	return c
+}
+
+func (o *options) check() error {
+	switch {
+	case o.namespace == "":
+		return errors.New("--namespace is missing: name the webhook's own namespace (in a pod, set POD_NAMESPACE)")
+	case o.certificates != selfManaged && o.certificates != files:
+		return fmt.Errorf("--certificates: %q is neither %s nor %s", o.certificates, selfManaged, files)
+	case o.certificates == files && o.certificateDir == "":
+		return errors.New("--certificate-dir is missing: --certificates=files reads tls.crt and tls.key there")
+	}
+	if _, _, err := splitAddress(o.listen); err != nil {
+		return fmt.Errorf("--listen: %w", err)
+	}
+	o.cert.Namespace = o.namespace
+	if len(o.cert.DNSNames) == 0 {
+		o.cert.DNSNames = []string{"debugsidecar." + o.namespace + ".svc"}
+	}
+	return nil
+}
+
+func splitAddress(address string) (host string, port int, err error) {
+	host, text, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", 0, err
+	}
+	if port, err = strconv.Atoi(text); err != nil || port < 1 || port > 65535 {
+		return "", 0, fmt.Errorf("%q is not a port", text)
+	}
+	return host, port, nil
+}
+
+func (o *options) restConfig() (*rest.Config, error) {
+	c, err := clientcmd.BuildConfigFromFlags("", o.kubeconfig)
+	if err != nil {
+		return nil, fmt.Errorf("finding the API server (outside a cluster, give --kubeconfig): %w", err)
+	}
+	return c, nil
+}
