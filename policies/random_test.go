@@ -182,7 +182,7 @@ func TestRandomPodsAreJudgedAsPodSecurityDoes(t *testing.T) {
 			counts[result.Denied()]++
 		}
 	})
-	if counts[true] < 10 || counts[false] < 10 {
+	if all := counts[true] + counts[false]; counts[true] < all/20 || counts[false] < all/20 {
 		t.Errorf("the pods are one-sided: %d denied, %d allowed", counts[true], counts[false])
 	}
 	t.Logf("%d denied, %d allowed", counts[true], counts[false])

@@ -8,6 +8,10 @@ import (
 
 // Identity says whether a container under the reserved name prefix is ours.
 type Identity struct {
+	// Drifted says that the pod is to have this container, and that it differs
+	// from what the webhook renders now: another mutation or another revision
+	// made it so.
+	Drifted      bool
 	Ours         bool
 	Why          string              // why it is not ours, for people
 	Capabilities []corev1.Capability // what a grant lifts for it; empty without a grant

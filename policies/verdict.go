@@ -59,7 +59,7 @@ func (v *verdict) violations(pod *facts.Facts) []Violation {
 		if !ok {
 			return true
 		}
-		if found.action == Deny && v.known[fact.Identity()] {
+		if found.action == Deny && (v.known[fact.Identity()] || v.drifted(fact)) {
 			found.action = Warn
 		}
 		found.container, found.field = fact.Container(), fact.Field(specPath)
@@ -83,6 +83,13 @@ func (v *verdict) violations(pod *facts.Facts) []Violation {
 		return cmp.Or(cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Container, b.Container), cmp.Compare(a.Field, b.Field))
 	})
 	return all
+}
+
+// drifted says whether the fact is the name of one of our containers that was
+// changed, or that another revision rendered. The name alone then denies
+// nothing: the container is judged by the ordinary rules, and has no grant.
+func (v *verdict) drifted(fact facts.Fact) bool {
+	return fact.Kind == facts.ReservedNames && v.request.Reserved[fact.Container()].Drifted
 }
 
 // denials returns the identities of the facts that would be denied in a pod.

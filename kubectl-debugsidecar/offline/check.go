@@ -15,7 +15,6 @@ import (
 
 type checker struct {
 	*options
-	level     string
 	output    string
 	evaluator *policies.Evaluator
 }
@@ -57,7 +56,7 @@ func (o *checker) run(ctx context.Context) error {
 	}
 	var compileErr error
 	if o.evaluator, compileErr = policies.New(ctx); compileErr != nil {
-		return fmt.Errorf("compiling the policies: %w", compileErr)
+		return errors.Join(err, fmt.Errorf("compiling the policies: %w", compileErr))
 	}
 	o.evaluator.SetParameters(c.config.Parameters)
 	errs := []error{err}

@@ -154,9 +154,28 @@ spec:
 `, "\t", "")
 	injected := fine(t, pods, "inject", "-f", "-")
 	fine(t, injected.out, "check", "-f", "-", "--level", "restricted")
-	forged := strings.ReplaceAll(injected.out, "- video-probe", "- other")
+	// Who changes our container gets no more by it than anyone.
+	forged := strings.ReplaceAll(injected.out, "allowPrivilegeEscalation: false", "privileged: true")
 	if r := run(forged, "check", "-f", "-", "--level", "baseline"); r.code != exitFailed || strings.Count(r.out, "denied at level") != 2 {
 		t.Errorf("a container that only has our name is allowed:\n%s", r.out)
+	}
+	unasked := strings.ReplaceAll(injected.out, "debugsidecar.io/inject: video-probe", "app: ingest")
+	if r := run(unasked, "check", "-f", "-", "--level", "baseline"); r.code != exitFailed || strings.Count(r.out, "rule reserved-names") != 2 {
+		t.Errorf("a sidecar that nobody asked for is allowed:\n%s", r.out)
+	}
+}
+
+// Where restricted is enforced, the sidecar has the user tier even with a grant.
+func TestLevel_CountsForTheTier(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "config.yaml")
+	writeFile(t, file, "grants: [{namespace: cameras, profiles: [video-probe]}]\n")
+	kernel := fine(t, restrictedPod, "inject", "-f", "-", "--config", file)
+	fine(t, kernel.out, "check", "-f", "-", "--config", file, "--level", "baseline")
+	if r := run(kernel.out, "check", "-f", "-", "--config", file, "--level", "restricted"); r.code != exitFailed {
+		t.Errorf("the kernel tier passes restricted:\n%s", r.out)
+	}
+	if r := run(kernel.out, "check", "-f", "-", "--level", "baseline"); r.code != exitFailed {
+		t.Errorf("the kernel tier passes without a grant:\n%s", r.out)
 	}
 }
 

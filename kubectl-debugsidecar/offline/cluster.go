@@ -10,6 +10,7 @@ import (
 	kjson "sigs.k8s.io/json"
 
 	"github.com/debugsidecar/debugsidecar/kubectl-debugsidecar/manifest"
+	"github.com/debugsidecar/debugsidecar/policies"
 	"github.com/debugsidecar/debugsidecar/policies/facts"
 	"github.com/debugsidecar/debugsidecar/webhook/config"
 	"github.com/debugsidecar/debugsidecar/webhook/inject"
@@ -157,6 +158,16 @@ func (c *cluster) namespaceOf(o *manifest.Object) (string, error) {
 // podSecurityLabel sets the level of the built-in Pod Security admission.
 const podSecurityLabel = "pod-security.kubernetes.io/enforce"
 
+// namespaceLabels are a namespace's labels, with what flags say instead.
+func (o *options) namespaceLabels(labels map[string]string) map[string]string {
+	for label, level := range map[string]string{podSecurityLabel: o.podSecurity, policies.EnforceLabel: o.level} {
+		if level != "" {
+			labels = withLabel(labels, label, level)
+		}
+	}
+	return labels
+}
+
 // facts gathers what the decision about a pod depends on.
 func (c *cluster) facts(p *pod) (inject.Facts, error) {
 	read := &facts.Pod{}
@@ -164,17 +175,9 @@ func (c *cluster) facts(p *pod) (inject.Facts, error) {
 		return inject.Facts{}, fmt.Errorf("%s can't be read: %w", p.name(), err)
 	}
 	ns := *c.namespace(p.namespace)
-	if c.options.podSecurity != "" {
-		labels := map[string]string{podSecurityLabel: c.options.podSecurity}
-		for key, value := range ns.Labels {
-			if key != podSecurityLabel {
-				labels[key] = value
-			}
-		}
-		ns.Labels = labels
-	}
+	ns.Labels = c.options.namespaceLabels(ns.Labels)
 	if profile := c.options.profile; profile != "" && read.Metadata.Labels[inject.Label] != inject.Disabled {
-		read.Metadata.Labels = withLabel(read.Metadata.Labels, profile)
+		read.Metadata.Labels = withLabel(read.Metadata.Labels, inject.Label, profile)
 	}
 	read.Metadata.Namespace = p.namespace
 	setPodDefaults(read, ns.LimitRanges)
@@ -190,12 +193,12 @@ func (c *cluster) facts(p *pod) (inject.Facts, error) {
 	}, nil
 }
 
-func withLabel(labels map[string]string, profile string) map[string]string {
+func withLabel(labels map[string]string, key, value string) map[string]string {
 	out := maps.Clone(labels)
 	if out == nil {
 		out = map[string]string{}
 	}
-	out[inject.Label] = profile
+	out[key] = value
 	return out
 }
 

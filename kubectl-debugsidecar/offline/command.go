@@ -23,8 +23,6 @@ const (
 // failure is an error of a command that was called rightly.
 type failure struct{ error }
 
-func (f failure) Unwrap() error { return f.error }
-
 // errDenied is a failure about which everything was printed.
 var errDenied = errors.New("denied")
 
@@ -48,17 +46,19 @@ func Main(ctx context.Context, args []string, streams genericiooptions.IOStreams
 
 // problems returns the texts of all errors in err, without what was printed.
 func problems(err error) []string {
-	if f, ok := err.(failure); ok { //nolint:errorlint // only this one, not what it wraps
-		return problems(f.error)
-	}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // as above
+	switch e := err.(type) { //nolint:errorlint // this one, not what it wraps
+	case failure:
+		return problems(e.error)
+	case usageError:
+		return problems(e.error)
+	case interface{ Unwrap() []error }:
 		var all []string
-		for _, e := range joined.Unwrap() {
-			all = append(all, problems(e)...)
+		for _, one := range e.Unwrap() {
+			all = append(all, problems(one)...)
 		}
 		return all
 	}
-	if err == errDenied { //nolint:errorlint // never wrapped
+	if errors.Is(err, errDenied) {
 		return nil
 	}
 	return []string{strings.TrimSpace(err.Error())}
@@ -95,7 +95,7 @@ func subcommand(c *cobra.Command, o *options, check func() error, run func(conte
 			return err
 		}
 		err := run(c.Context())
-		if _, usage := errors.AsType[usageError](err); err == nil || usage {
+		if _, usage := err.(usageError); err == nil || usage { //nolint:errorlint // never wrapped
 			return err
 		}
 		return failure{err}

@@ -68,6 +68,13 @@ func TestExitCodes_AreOneForWhatFails(t *testing.T) {
 	}
 }
 
+func TestEveryProblem_IsALine(t *testing.T) {
+	r := run("- a\n---\n"+plainPod+"---\nx: y: z\n", "check", "-f", "-")
+	if r.code != exitUsage || strings.Count(r.err, "error: ") != 3 {
+		t.Errorf("status %d, want 2 and three errors:\n%s", r.code, r.err)
+	}
+}
+
 func TestHelp_IsNoError(t *testing.T) {
 	for _, args := range [][]string{{}, {"--help"}, {"inject", "--help"}, {"help", "check"}} {
 		if r := run("", args...); r.code != exitFine || !strings.Contains(r.out, "kubectl debugsidecar") {

@@ -32,23 +32,23 @@ func fixtures(t *testing.T, level string) string {
 }
 
 func TestInject_IsIdempotentAndUninjectItsInverseForEveryFixture(t *testing.T) {
-	for _, level := range []string{"baseline", "restricted"} {
-		for _, profile := range []string{"debug", "video-probe", "full"} {
-			for _, version := range []string{"1.28", ""} {
-				flags := []string{"--profile", profile, "--kubernetes-version", version, "--pod-security", level}
-				original := fine(t, "", append(flags, "uninject", "-R", "-f", fixtures(t, level))...).out
-				once := fine(t, original, append(flags, "inject", "-f", "-")...).out
-				if twice := fine(t, once, append(flags, "inject", "-f", "-")...).out; twice != once {
-					t.Errorf("%v: injecting twice differs:\n%s", flags, cmp.Diff(once, twice))
-				}
-				back := fine(t, once, append(flags, "uninject", "-f", "-")...).out
-				if diff := cmp.Diff(contents(t, original), contents(t, back)); diff != "" {
-					t.Errorf("%v: uninject does not give the original:\n%s", flags, diff)
-				}
-				if have := strings.Count(once, "name: debugsidecar-"+profile+"\n"); have < 20 {
-					t.Errorf("%v: only %d pods were injected", flags, have)
-				}
-			}
+	for _, c := range []struct{ level, profile, version string }{
+		{"baseline", "video-probe", ""},
+		{"baseline", "debug", "1.28"},
+		{"restricted", "full", ""},
+	} {
+		flags := []string{"--profile", c.profile, "--kubernetes-version", c.version, "--pod-security", c.level}
+		original := fine(t, "", append(flags, "uninject", "-R", "-f", fixtures(t, c.level))...).out
+		once := fine(t, original, append(flags, "inject", "-f", "-")...).out
+		if twice := fine(t, once, append(flags, "inject", "-f", "-")...).out; twice != once {
+			t.Errorf("%v: injecting twice differs:\n%s", flags, cmp.Diff(once, twice))
+		}
+		back := fine(t, once, append(flags, "uninject", "-f", "-")...).out
+		if diff := cmp.Diff(contents(t, original), contents(t, back)); diff != "" {
+			t.Errorf("%v: uninject does not give the original:\n%s", flags, diff)
+		}
+		if have := strings.Count(once, "name: debugsidecar-"+c.profile+"\n"); have < 20 {
+			t.Errorf("%v: only %d pods were injected", flags, have)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/debugsidecar/debugsidecar/kubectl-debugsidecar/manifest"
 	"github.com/debugsidecar/debugsidecar/webhook/config"
+	"github.com/debugsidecar/debugsidecar/webhook/inject/profile"
 )
 
 // FuzzRewrite seeks a manifest that breaks: inject twice equals once, and
@@ -61,6 +62,9 @@ func FuzzRewrite(f *testing.F) {
 		back := must(t, once, (*cluster).uninject)
 		if again := must(t, back, (*cluster).uninject); again != back {
 			t.Errorf("uninject changes what it made itself:\n%s", cmp.Diff(back, again))
+		}
+		if strings.Contains(input, profile.NamePrefix) {
+			return // what has a name of ours at the start may be replaced
 		}
 		want := must(t, input, (*cluster).uninject)
 		if diff := cmp.Diff(dense(contents(t, want)), dense(contents(t, back))); diff != "" {

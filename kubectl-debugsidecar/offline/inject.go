@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -108,15 +109,8 @@ func (p *pod) apply(ops []inject.Operation) error {
 	if err != nil {
 		return fmt.Errorf("%s: applying the patch: %w", p.name(), err)
 	}
-	replace(p.manifest.Content, patched)
+	clear(p.manifest.Content) // in place: it is a part of its document
+	maps.Copy(p.manifest.Content, patched)
 	p.document.Changed = true
 	return nil
-}
-
-// replace gives an object another content in place.
-func replace(object, content map[string]any) {
-	clear(object)
-	for key, value := range content {
-		object[key] = value
-	}
 }

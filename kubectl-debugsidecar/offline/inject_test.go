@@ -200,7 +200,12 @@ spec:
 }
 
 func TestSecrets_AreNotPrinted(t *testing.T) {
+	seen := 0
 	for name, input := range inputs(t) {
+		if !strings.Contains(input, "not-to-be-printed") {
+			continue
+		}
+		seen++
 		for _, args := range [][]string{{"inject"}, {"explain"}, {"explain", "-o", "json"}, {"check", "--level", "restricted"}, {"check", "--level", "restricted", "-o", "json"}} {
 			r := run(input, append(args, "-f", "-")...)
 			said := r.err
@@ -211,6 +216,9 @@ func TestSecrets_AreNotPrinted(t *testing.T) {
 				t.Errorf("%s: %v prints a secret:\n%s", name, args, said)
 			}
 		}
+	}
+	if seen < 2 {
+		t.Errorf("only %d inputs hold a secret", seen)
 	}
 }
 

@@ -25,6 +25,7 @@ type options struct {
 	podSecurity       string
 	kubernetesVersion string
 	paths             config.Paths
+	level             string // of our policies; a flag of check only
 
 	nativeSidecars bool // from kubernetesVersion
 }

@@ -35,7 +35,7 @@ func (c *cluster) uninject(p *pod) error {
 	if err != nil {
 		return err
 	}
-	f.Pod.Metadata.Labels = withLabel(f.Pod.Metadata.Labels, inject.Disabled)
+	f.Pod.Metadata.Labels = withLabel(f.Pod.Metadata.Labels, inject.Label, inject.Disabled)
 	d := inject.Decide(f)
 	if d.Refused != "" {
 		return fmt.Errorf("%s: %s; if a profile of yours made it, give --profiles", p.name(), d.Refused)

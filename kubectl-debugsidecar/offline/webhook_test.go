@@ -28,6 +28,10 @@ func (k known) Namespace(_ context.Context, name string) inject.Namespace {
 	return *k.cluster.namespace(name)
 }
 
+func (k known) Labels(_ context.Context, name string) (map[string]string, bool) {
+	return k.cluster.namespace(name).Labels, true
+}
+
 // webhook serves what is known from the manifests of input.
 func webhook(t *testing.T, input string) (*cluster, admit.Deps) {
 	t.Helper()
@@ -46,6 +50,7 @@ func webhook(t *testing.T, input string) (*cluster, admit.Deps) {
 	}
 	return c, admit.Deps{
 		Config:         func() *config.Snapshot { return c.config },
+		Recent:         func() []*config.Snapshot { return []*config.Snapshot{c.config} },
 		Namespaces:     known{c},
 		Policies:       evaluator,
 		NativeSidecars: true,
@@ -57,23 +62,34 @@ func webhook(t *testing.T, input string) (*cluster, admit.Deps) {
 // answer is the part of an AdmissionReview's response that is compared.
 type answer struct {
 	Response struct {
-		Allowed bool   `json:"allowed"`
-		Patch   []byte `json:"patch"`
-		Status  struct {
+		Allowed  bool     `json:"allowed"`
+		Patch    []byte   `json:"patch"`
+		Warnings []string `json:"warnings"`
+		Status   struct {
 			Message string `json:"message"`
 		} `json:"status"`
 	} `json:"response"`
 }
 
-func ask(t *testing.T, h http.Handler, namespace string, pod map[string]any) answer {
+// resources are the kinds that are asked about, and their names in a review.
+var resources = map[string][2]string{
+	"Pod": {"", "pods"}, "ReplicationController": {"", "replicationcontrollers"},
+	"Deployment": {"apps", "deployments"}, "ReplicaSet": {"apps", "replicasets"},
+	"StatefulSet": {"apps", "statefulsets"}, "DaemonSet": {"apps", "daemonsets"},
+	"Job": {"batch", "jobs"}, "CronJob": {"batch", "cronjobs"},
+}
+
+func ask(t *testing.T, h http.Handler, p *pod) answer {
 	t.Helper()
+	kind := p.object.Kind
+	resource := resources[kind]
 	review, err := json.Marshal(map[string]any{
 		"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
 		"request": map[string]any{
-			"uid": "1", "operation": "CREATE", "namespace": namespace,
-			"kind":     map[string]any{"version": "v1", "kind": "Pod"},
-			"resource": map[string]any{"version": "v1", "resource": "pods"},
-			"object":   pod,
+			"uid": "1", "operation": "CREATE", "namespace": p.namespace,
+			"kind":     map[string]any{"group": resource[0], "version": "v1", "kind": kind},
+			"resource": map[string]any{"group": resource[0], "version": "v1", "resource": resource[1]},
+			"object":   p.object.Content,
 		},
 	})
 	if err != nil {
@@ -99,7 +115,7 @@ func TestInject_DoesToPodsWhatTheWebhookDoes(t *testing.T) {
 			}
 			compared++
 			want := p.manifest.Content
-			if a := ask(t, admit.Mutate(deps), p.namespace, want); len(a.Response.Patch) > 0 {
+			if a := ask(t, admit.Mutate(deps), &p); len(a.Response.Patch) > 0 {
 				want = applied(t, want, a.Response.Patch)
 			}
 			if diff := cmp.Diff(want, injected.pods[i].manifest.Content); diff != "" {
@@ -145,11 +161,26 @@ metadata: {name: cameras, labels: {policy.debugsidecar.io/enforce: %s}}
 ---
 %s`, level, restrictedPod)
 		c, deps := webhook(t, fine(t, input, "inject", "-f", "-").out)
-		if a := ask(t, admit.Validate(deps), "cameras", c.pods[0].manifest.Content); !a.Response.Allowed {
+		if a := ask(t, admit.Validate(deps), &c.pods[0]); !a.Response.Allowed {
 			t.Errorf("%s: %s", level, a.Response.Status.Message)
 		}
-		if a := ask(t, admit.Mutate(deps), "cameras", c.pods[0].manifest.Content); len(a.Response.Patch) > 0 {
+		if a := ask(t, admit.Mutate(deps), &c.pods[0]); len(a.Response.Patch) > 0 {
 			t.Errorf("%s: the webhook changes it again: %s", level, a.Response.Patch)
+		}
+	}
+}
+
+func TestTheWebhook_DoesNotWarnAboutTheSidecarInAWorkload(t *testing.T) {
+	const namespace = "apiVersion: v1\nkind: Namespace\nmetadata: {name: cameras, labels: {policy.debugsidecar.io/enforce: baseline}}\n---\n"
+	for _, name := range []string{"workloads", "cronjob"} {
+		c, deps := webhook(t, fine(t, namespace+inputs(t)[name], "inject", "-f", "-").out)
+		if len(c.pods) == 0 {
+			t.Fatalf("%s: there are no pods", name)
+		}
+		for i := range c.pods {
+			if a := ask(t, admit.Validate(deps), &c.pods[i]); !a.Response.Allowed || len(a.Response.Warnings) > 0 {
+				t.Errorf("%s: %v %s", c.pods[i].name(), a.Response.Warnings, a.Response.Status.Message)
+			}
 		}
 	}
 }

@@ -23,13 +23,12 @@ type Pod struct {
 // Metadata is the part of metav1.ObjectMeta that is read; above all it leaves
 // out managedFields, often the longest part of a real object.
 type Metadata struct {
-	Name              string                  `json:"name,omitempty"`
-	GenerateName      string                  `json:"generateName,omitempty"`
-	Namespace         string                  `json:"namespace,omitempty"`
-	Labels            map[string]string       `json:"labels,omitempty"`
-	Annotations       map[string]string       `json:"annotations,omitempty"`
-	OwnerReferences   []metav1.OwnerReference `json:"ownerReferences,omitempty"`
-	DeletionTimestamp *metav1.Time            `json:"deletionTimestamp,omitempty"`
+	Name              string            `json:"name,omitempty"`
+	GenerateName      string            `json:"generateName,omitempty"`
+	Namespace         string            `json:"namespace,omitempty"`
+	Labels            map[string]string `json:"labels,omitempty"`
+	Annotations       map[string]string `json:"annotations,omitempty"`
+	DeletionTimestamp *metav1.Time      `json:"deletionTimestamp,omitempty"`
 }
 
 // PodSpec is the part of core/v1.PodSpec that is read.

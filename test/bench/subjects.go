@@ -72,19 +72,23 @@ func prepare(podFile string) ([]subject, int, error) {
 	}, len(body), nil
 }
 
-// labelled asks for a sidecar, and names no namespace.
+// labelled asks for a sidecar with a parameter.
 func labelled(raw []byte) ([]byte, error) {
 	var pod map[string]any
 	if err := json.Unmarshal(raw, &pod); err != nil {
 		return nil, err
 	}
-	meta, _ := pod["metadata"].(map[string]any)
-	labels, _ := meta["labels"].(map[string]any)
-	if labels == nil {
-		labels = map[string]any{}
-		meta["labels"] = labels
+	set := func(field, key, value string) {
+		meta, _ := pod["metadata"].(map[string]any)
+		entries, _ := meta[field].(map[string]any)
+		if entries == nil {
+			entries = map[string]any{}
+			meta[field] = entries
+		}
+		entries[key] = value
 	}
-	labels[inject.Label] = "video-probe"
+	set("labels", inject.Label, "video-probe")
+	set("annotations", inject.ParamsAnnotation, "source: rtsp://camera-7.cameras.svc:554/live\n")
 	return json.Marshal(pod)
 }
 
@@ -109,9 +113,13 @@ const namespace = "cameras"
 
 // static answers as the cache does: from memory. The cache's own part is not
 // measured.
-type static inject.Namespace
+type static struct{ known inject.Namespace }
 
-func (s static) Namespace(context.Context, string) inject.Namespace { return inject.Namespace(s) }
+func (s static) Namespace(context.Context, string) inject.Namespace { return s.known }
+
+func (s static) Labels(context.Context, string) (map[string]string, bool) {
+	return s.known.Labels, true
+}
 
 type bench struct {
 	deps admit.Deps
@@ -130,9 +138,10 @@ func newBench(raw []byte) (*bench, error) {
 	}
 	b := &bench{deps: admit.Deps{
 		Config: func() *config.Snapshot { return snapshot },
-		Namespaces: static{Name: namespace, Labels: map[string]string{
+		Recent: func() []*config.Snapshot { return []*config.Snapshot{snapshot} },
+		Namespaces: static{inject.Namespace{Name: namespace, Labels: map[string]string{
 			"policy.debugsidecar.io/enforce": "restricted",
-		}},
+		}}},
 		Policies:       evaluator,
 		NativeSidecars: true,
 		OwnNamespace:   "debugsidecar-system",

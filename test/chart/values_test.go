@@ -19,6 +19,8 @@ func TestBadValuesAreRefusedWithTheReason(t *testing.T) {
 		"unknown value deeper":        {`policy: {defualt: baseline}`, "at '/policy': additional properties 'defualt' not allowed"},
 		"unknown level":               {`policy: {default: strict}`, "at '/policy/default': value must be one of 'off', 'baseline', 'restricted'"},
 		"yes as a level":              {`policy: {default: yes}`, "at '/policy/default': value must be one of"},
+		"null instead of a list":      {`excludedNamespaces: null`, "missing property 'excludedNamespaces'"},
+		"null instead of a URL":       {`external: {url: null}`, "at '/external': missing property 'url'"},
 		"no level":                    {`policy: {default: null}`, "at '/policy'"},
 		"unknown Pod Security level":  {`podSecurityDefault: off`, "at '/podSecurityDefault'"},
 		"parameters that are a list":  {`policy: {parameters: []}`, "at '/policy/parameters': got array, want object"},

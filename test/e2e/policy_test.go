@@ -8,6 +8,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
@@ -125,6 +126,11 @@ func TestAPodThatBrokeTheRulesBeforeTheyCameCanBeUpdatedResizedAndDeleted(t *tes
 	old, err := env.client.CoreV1().Pods(ns).Update(t.Context(), old, metav1.UpdateOptions{})
 	if err != nil {
 		t.Fatalf("a label can't be changed: %v", err)
+	}
+	old.Spec.Containers[0].Resources.Requests[corev1.ResourceCPU] = resource.MustParse("50m")
+	old, err = env.client.CoreV1().Pods(ns).UpdateResize(t.Context(), old.Name, old, metav1.UpdateOptions{})
+	if err != nil {
+		t.Fatalf("it can't be resized: %v", err)
 	}
 	if err := env.client.CoreV1().Pods(ns).Delete(t.Context(), old.Name, metav1.DeleteOptions{}); err != nil {
 		t.Fatalf("it can't be deleted: %v", err)

@@ -2,8 +2,6 @@ package admit
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"log/slog"
 	"net/http"
 
@@ -17,12 +15,18 @@ import (
 
 // Namespaces tells what is known of a namespace.
 type Namespaces interface {
+	// Namespace never fails: what could not be read is marked as unknown.
 	Namespace(ctx context.Context, name string) inject.Namespace
+	// Labels returns the labels alone, and whether they could be read.
+	Labels(ctx context.Context, name string) (map[string]string, bool)
 }
 
 // Deps is what the handlers need.
 type Deps struct {
+	// Config returns the configuration in force, Recent also those that were
+	// replaced lately, the newest first.
 	Config     func() *config.Snapshot
+	Recent     func() []*config.Snapshot
 	Namespaces Namespaces
 	Policies   *policies.Evaluator
 	// NativeSidecars says whether the API server knows them.
@@ -41,7 +45,7 @@ func (d Deps) mutate(ctx context.Context, r *request) (response, error) {
 	if r.Operation != "CREATE" || r.Resource.Resource != "pods" || r.SubResource != "" || r.Object == nil {
 		return allow(), nil // we are registered for the creation of pods only
 	}
-	decision := inject.Decide(d.facts(r, r.Object.pod(), d.Namespaces.Namespace(ctx, r.Namespace)))
+	decision := inject.Decide(d.facts(r, r.Object.pod(), d.Namespaces.Namespace(ctx, r.Namespace), d.Config()))
 	if !r.DryRun {
 		d.Metrics.injections.WithLabelValues(decision.Code, knownProfile(d.Config(), decision.Profile)).Inc()
 	}
@@ -51,18 +55,13 @@ func (d Deps) mutate(ctx context.Context, r *request) (response, error) {
 	resp := allow()
 	resp.Warnings = decision.Warnings
 	if ops := decision.Patch(); len(ops) > 0 {
-		patch, err := json.Marshal(ops)
-		if err != nil {
-			return response{}, fmt.Errorf("encoding the patch: %w", err)
-		}
-		resp.Patch, resp.PatchType = patch, "JSONPatch"
+		resp.Patch, resp.PatchType = encodePatch(ops), "JSONPatch"
 	}
 	return resp, nil
 }
 
 // facts gathers what the decision about a pod depends on.
-func (d Deps) facts(r *request, pod *facts.Pod, ns inject.Namespace) inject.Facts {
-	c := d.Config()
+func (d Deps) facts(r *request, pod *facts.Pod, ns inject.Namespace, c *config.Snapshot) inject.Facts {
 	return inject.Facts{
 		Pod:       pod,
 		Namespace: ns,

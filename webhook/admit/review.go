@@ -2,8 +2,9 @@ package admit
 
 import (
 	"encoding/json"
+	"fmt"
 
-	authenticationv1 "k8s.io/api/authentication/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -24,7 +25,6 @@ type request struct {
 	Name        string                      `json:"name"`
 	Namespace   string                      `json:"namespace"`
 	Operation   string                      `json:"operation"`
-	UserInfo    authenticationv1.UserInfo   `json:"userInfo"`
 	DryRun      bool                        `json:"dryRun"`
 	Object      *object                     `json:"object"`
 	OldObject   *object                     `json:"oldObject"`
@@ -65,17 +65,33 @@ func (o *object) template() (*facts.Pod, string) {
 	return nil, ""
 }
 
-// fullPod decodes the request's pod with all its fields. Few requests need it.
+// fullPod decodes the request's pod, or its workload's pod template, with all
+// fields. Few requests need it.
 func (r *request) fullPod() (*corev1.Pod, error) {
 	var whole struct {
 		Request struct {
-			Object corev1.Pod `json:"object"`
+			Object struct {
+				metav1.ObjectMeta `json:"metadata"`
+				Spec              struct {
+					corev1.PodSpec
+					Template    *corev1.PodTemplateSpec  `json:"template"`
+					JobTemplate *batchv1.JobTemplateSpec `json:"jobTemplate"`
+				} `json:"spec"`
+			} `json:"object"`
 		} `json:"request"`
 	}
 	if err := json.Unmarshal(r.body, &whole); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("decoding the pod: %w", err)
 	}
-	return &whole.Request.Object, nil
+	object := &whole.Request.Object
+	switch {
+	case object.Spec.Template != nil:
+		return &corev1.Pod{ObjectMeta: object.Spec.Template.ObjectMeta, Spec: object.Spec.Template.Spec}, nil
+	case object.Spec.JobTemplate != nil:
+		template := &object.Spec.JobTemplate.Spec.Template
+		return &corev1.Pod{ObjectMeta: template.ObjectMeta, Spec: template.Spec}, nil
+	}
+	return &corev1.Pod{ObjectMeta: object.ObjectMeta, Spec: object.Spec.PodSpec}, nil
 }
 
 // response is an AdmissionReview's answer.

@@ -70,7 +70,9 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request) int {
 	if err != nil {
 		return fail(http.StatusBadRequest, err)
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), timeout(r))
+	// The server's context ends when the webhook is told to stop, and what is in
+	// flight is to be answered still.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), timeout(r))
 	defer cancel()
 	resp, err := h.judge(ctx, req)
 	if err != nil {

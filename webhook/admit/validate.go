@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"strings"
 
 	"github.com/debugsidecar/debugsidecar/policies"
 	"github.com/debugsidecar/debugsidecar/policies/facts"
@@ -25,19 +24,19 @@ func (d Deps) validate(ctx context.Context, r *request) (response, error) {
 	if pod == nil {
 		return allow(), nil
 	}
-	ns := d.Namespaces.Namespace(ctx, r.Namespace)
-	modes, problems := policies.ModesOf(ns.Labels, d.Config().File.Policy.Default)
-	if ns.Labels == nil && ns.Unknown {
-		// The selector chose us, so the namespace enforces something: not to
-		// know what must not open it.
-		modes.Enforce = policies.Restricted
+	labels, ok := d.Namespaces.Labels(ctx, r.Namespace)
+	if !ok {
+		// Not to know the level must neither open the namespace nor close it:
+		// the API server does what the entry's failurePolicy says.
+		return response{}, fmt.Errorf("the labels of namespace %s could not be read in time", r.Namespace)
 	}
+	modes, problems := policies.ModesOf(labels, d.Config().File.Policy.Default)
 	result, err := d.Policies.Evaluate(ctx, policies.Request{
 		Namespace: r.Namespace,
 		Modes:     modes,
 		Pod:       pod,
 		Old:       r.oldSubject(isPod),
-		Reserved:  d.identities(r, pod, ns, isPod),
+		Reserved:  d.identities(ctx, r, pod),
 		FieldPath: path,
 	})
 	if err != nil {
@@ -72,43 +71,26 @@ func (r *request) oldSubject(isPod bool) *facts.Pod {
 	return old
 }
 
-func (d Deps) identities(r *request, pod *facts.Pod, ns inject.Namespace, isPod bool) map[string]policies.Identity {
-	if !isPod {
+// identities says which containers under the reserved prefix are ours, by the
+// configuration in force or one that was replaced lately; but grants are those
+// of now. A template may hold what `kubectl debugsidecar inject` put into it.
+func (d Deps) identities(ctx context.Context, r *request, pod *facts.Pod) map[string]policies.Identity {
+	if !inject.HasReservedName(pod) {
 		return nil
 	}
-	return inject.Identify(d.facts(r, pod, ns))
-}
-
-// respond turns violations into a denial, warnings and audit annotations. A
-// workload is only warned about: its pods are what is denied.
-func respond(result policies.Result, problems []string, isPod bool, modes policies.Modes) response {
-	var denied, audited []string
-	resp := allow()
-	for _, p := range problems {
-		resp.Warnings = append(resp.Warnings, "debugsidecar: "+p)
-	}
-	for _, v := range result.Violations {
-		switch {
-		case v.Action == policies.Deny && isPod:
-			denied = append(denied, sentence(v))
-		case v.Action == policies.Deny:
-			resp.Warnings = append(resp.Warnings, "debugsidecar: its pods would be denied: "+sentence(v))
-		case v.Action == policies.Warn:
-			resp.Warnings = append(resp.Warnings, "debugsidecar: "+sentence(v))
-		default:
-			audited = append(audited, sentence(v))
+	current := d.Config()
+	f := d.facts(r, pod, d.Namespaces.Namespace(ctx, r.Namespace), current)
+	out := inject.Identify(f)
+	for _, c := range d.Recent() {
+		if c == current {
+			continue
+		}
+		f.Profiles = c.Profiles
+		for name, id := range inject.Identify(f) {
+			if id.Ours && !out[name].Ours {
+				out[name] = id
+			}
 		}
 	}
-	if len(denied) > 0 {
-		warnings := resp.Warnings
-		resp = deny(fmt.Sprintf("debugsidecar: level %s is enforced in this namespace: %s", modes.Enforce, strings.Join(denied, "; ")))
-		resp.Warnings = warnings
-	}
-	if len(audited) > 0 {
-		resp.AuditAnnotations = map[string]string{"violations": strings.Join(audited, "; ")}
-	}
-	return resp
+	return out
 }
-
-// sentence says what is wrong, by which rule, and what to change.
-func sentence(v policies.Violation) string { return v.Message + "; to pass: " + v.Fix }

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"reflect"
+	"time"
 
 	"github.com/debugsidecar/debugsidecar/policies"
 	"github.com/debugsidecar/debugsidecar/webhook/inject"
@@ -26,6 +27,8 @@ type Snapshot struct {
 	File       File
 	Profiles   *profile.Set
 	Parameters *policies.Parameters
+
+	replaced time.Time // when another one came into force; the store's own
 }
 
 // Load reads everything. Each problem is named with its file.

@@ -16,6 +16,7 @@ import (
 type Store struct {
 	paths   Paths
 	current atomic.Pointer[Snapshot]
+	recent  atomic.Pointer[[]*Snapshot]
 	problem atomic.Pointer[string]
 	// onChange is called with each new snapshot before it is in force.
 	onChange func(*Snapshot)
@@ -37,6 +38,11 @@ func NewStore(p Paths, log *slog.Logger, onChange func(*Snapshot)) (*Store, erro
 // Current returns the configuration in force.
 func (s *Store) Current() *Snapshot { return s.current.Load() }
 
+// Recent returns the configuration in force and those that were replaced in the
+// last day, the newest first. What another replica, or this one a moment ago,
+// rendered is still ours.
+func (s *Store) Recent() []*Snapshot { return *s.recent.Load() }
+
 // Problem says why the newest configuration is not in force; empty if it is.
 func (s *Store) Problem() string {
 	if p := s.problem.Load(); p != nil {
@@ -47,11 +53,24 @@ func (s *Store) Problem() string {
 
 func (s *Store) set(snapshot *Snapshot) {
 	s.onChange(snapshot)
+	recent := []*Snapshot{snapshot}
+	if before := s.recent.Load(); before != nil {
+		(*before)[0].replaced = time.Now()
+		for _, old := range *before {
+			if len(recent) < maxRecent && time.Since(old.replaced) < recentFor {
+				recent = append(recent, old)
+			}
+		}
+	}
+	s.recent.Store(&recent)
 	s.current.Store(snapshot)
 	s.problem.Store(nil)
 }
 
 const (
+	// maxRecent and recentFor bound what Recent returns.
+	maxRecent = 16
+	recentFor = 24 * time.Hour
 	// settle is how long changes are gathered: an update touches several files.
 	settle = 100 * time.Millisecond
 	// recheck finds changes that a file system does not announce.

@@ -100,10 +100,10 @@ func (d *Decision) placeVolumes(f Facts, e *existing, s *profile.Sidecar) {
 			if !isOurVolume(v.Name, f.Profiles) {
 				continue
 			}
-			switch wanted := s.Volume(v.Name); {
-			case wanted != nil && !slices.Contains(kept, v.Name) && profile.SameVolume(v, wanted):
+			switch wanted, same := s.VolumeIs(v); {
+			case same && !slices.Contains(kept, v.Name):
 				kept = append(kept, v.Name)
-			case wanted == nil && e.mountedByOthers(v.Name):
+			case !wanted && e.mountedByOthers(v.Name):
 			default:
 				wrong[i] = true
 			}

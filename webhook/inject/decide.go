@@ -88,6 +88,10 @@ func (d *Decision) plan(f Facts, e *existing, withLimits bool) *plan {
 	if err != nil {
 		return d.badParameters(err)
 	}
+	if taken := e.takenVolume(f.Pod, sidecar); taken != "" {
+		d.skip(codeNames, "names", "volume "+quote(taken)+" is the pod's own and has a name that profile "+pr.Name+" needs; rename it")
+		return nil
+	}
 	d.ok("resources", "the pod stays "+string(qos))
 	if withLimits {
 		if refused := wouldRefuse(f, e, sidecar, qos); refused != "" {

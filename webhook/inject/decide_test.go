@@ -1,8 +1,11 @@
 package inject_test
 
 import (
+	"errors"
 	"os"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -208,4 +211,69 @@ func TestDisabledTakesTheSidecarAway(t *testing.T) {
 	if len(d.Warnings) != 1 || !strings.Contains(d.Warnings[0], "took the sidecar away") {
 		t.Errorf("warnings %q", d.Warnings)
 	}
+}
+
+func TestVolumeThatTheOwnerMountsStays(t *testing.T) {
+	mounts := func(p *corev1.Pod) {
+		p.Spec.Volumes = []corev1.Volume{{Name: "debugsidecar-debug-tmp"}, {Name: "debugsidecar-debug-run"}}
+		p.Spec.Containers[0].VolumeMounts = []corev1.VolumeMount{{Name: "debugsidecar-debug-tmp", MountPath: "/tmp"}}
+	}
+	got, d := worldOf(cluster(), nil).inject(t, app("disabled", mounts))
+	if len(got.Spec.Volumes) != 1 || got.Spec.Volumes[0].Name != "debugsidecar-debug-tmp" {
+		t.Errorf("got volumes %v; the one that is mounted has to stay, the other to go", got.Spec.Volumes)
+	}
+	checkExplained(t, d)
+}
+
+func TestPodThatCannotBeReadIsLeftAlone(t *testing.T) {
+	w := worldOf(cluster(), nil)
+	injected, _ := w.inject(t, app("debug"))
+	f := w.facts(t, encode(t, injected))
+	f.Full = func() (*corev1.Pod, error) { return nil, errors.New("cut off") }
+	d := inject.Decide(f)
+	checkExplained(t, d)
+	if d.Code != "unreadable" || d.Inject || len(d.Patch()) != 0 || len(d.Warnings) != 1 || inject.Identify(f) != nil {
+		t.Errorf("got %+v", d)
+	}
+}
+
+func TestAVolumeOfThePodsOwnerIsNeverTakenFromItsContainers(t *testing.T) {
+	for name, mounted := range map[string]bool{"mounted by the owner": true, "a remnant": false} {
+		t.Run(name, func(t *testing.T) {
+			pod := app("debug", func(pod *corev1.Pod) {
+				if mounted {
+					pod.Spec.Containers[0].VolumeMounts = []corev1.VolumeMount{{Name: "debugsidecar-debug-tmp", MountPath: "/data"}}
+				}
+				pod.Spec.Volumes = []corev1.Volume{{Name: "debugsidecar-debug-tmp", VolumeSource: corev1.VolumeSource{
+					PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "recordings"},
+				}}}
+			})
+			out, d := worldOf(cluster(), nil).inject(t, pod)
+			if d.Inject == mounted {
+				t.Fatalf("inject is %v: %s", d.Inject, d.Reason)
+			}
+			if !mounted {
+				return
+			}
+			if !strings.Contains(d.Reason, "rename it") || out.Spec.Volumes[0].PersistentVolumeClaim == nil {
+				t.Errorf("reason %q, volumes %+v", d.Reason, out.Spec.Volumes)
+			}
+		})
+	}
+}
+
+func TestDecideCanBeCalledAtTheSameTime(t *testing.T) {
+	w := worldOf(granted(), nil)
+	var group sync.WaitGroup
+	for i := range 8 {
+		group.Go(func() {
+			for j := range 50 {
+				pod := app("video-probe", withParams("buffer: "+strconv.Itoa(1+(i+j)%7)))
+				if _, d := w.inject(t, pod); !d.Inject {
+					t.Error(d.Reason)
+				}
+			}
+		})
+	}
+	group.Wait()
 }

@@ -18,6 +18,7 @@ const (
 	codeParameters  = "bad-parameters"
 	codeRequirement = "requirement"
 	codeLimits      = "limits"
+	codeNames       = "names"
 	codeUnreadable  = "unreadable"
 )
 

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/debugsidecar/debugsidecar/policies"
+	"github.com/debugsidecar/debugsidecar/policies/facts"
 	"github.com/debugsidecar/debugsidecar/webhook/inject/profile"
 )
 
@@ -34,7 +35,7 @@ func (d *Decision) identity(container string) policies.Identity {
 	case d.Profile != name:
 		return policies.Identity{Why: fmt.Sprintf("this pod gets profile %s, not %s", d.Profile, name)}
 	case d.touchesSpec():
-		return policies.Identity{Why: "it differs from what the webhook renders for this pod"}
+		return policies.Identity{Drifted: true, Why: "it differs from what the webhook renders for this pod"}
 	}
 	id := policies.Identity{Ours: true}
 	if d.Tier == string(profile.Kernel) {
@@ -48,6 +49,19 @@ func (d *Decision) touchesSpec() bool {
 	for _, op := range d.patch {
 		if strings.HasPrefix(op.Path, "/spec/") {
 			return true
+		}
+	}
+	return false
+}
+
+// HasReservedName says whether a container has a name under our prefix: only
+// then there is something to identify.
+func HasReservedName(pod *facts.Pod) bool {
+	for _, list := range [...][]containerOf{pod.Spec.InitContainers, pod.Spec.Containers} {
+		for i := range list {
+			if strings.HasPrefix(list[i].Name, profile.NamePrefix) {
+				return true
+			}
 		}
 	}
 	return false

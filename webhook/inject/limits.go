@@ -22,7 +22,7 @@ func wouldRefuse(f Facts, e *existing, s *profile.Sidecar, qos corev1.PodQOSClas
 	if len(f.Namespace.LimitRanges) == 0 && len(f.Namespace.Quotas) == 0 {
 		return ""
 	}
-	sidecar := s.Container.DeepCopy()
+	sidecar := &corev1.Container{Name: s.Container.Name, Resources: *s.Container.Resources.DeepCopy(), RestartPolicy: s.Container.RestartPolicy}
 	defaultFromLimitRanges(&sidecar.Resources, f.Namespace.LimitRanges)
 	pod := resourcePod(f.Pod, e)
 	if sidecar.RestartPolicy != nil {

@@ -83,7 +83,8 @@ func withoutOurs(pod *corev1.Pod) *corev1.Pod {
 	pod = pod.DeepCopy()
 	reserved := func(name string) bool { return strings.HasPrefix(name, profile.NamePrefix) }
 	notOurs := func(list []corev1.Container) []corev1.Container {
-		return slices.DeleteFunc(list, func(c corev1.Container) bool { return reserved(c.Name) })
+		list = slices.DeleteFunc(list, func(c corev1.Container) bool { return reserved(c.Name) })
+		return append([]corev1.Container(nil), list...) // none, if it is empty
 	}
 	pod.Spec.InitContainers = notOurs(pod.Spec.InitContainers)
 	pod.Spec.Containers = notOurs(pod.Spec.Containers)
@@ -223,6 +224,13 @@ func TestIdentifyKnowsWhatWasInjected(t *testing.T) {
 		if !d.Inject {
 			return
 		}
+		if stolen := mutated.DeepCopy(); withHostPath(stolen) {
+			for name, id := range inject.Identify(w.facts(t, encode(t, stolen))) {
+				if id.Ours || len(id.Capabilities) > 0 {
+					t.Fatalf("%s with another volume counts as ours", name)
+				}
+			}
+		}
 		for _, change := range []func(*corev1.Container){
 			func(c *corev1.Container) { c.Image = "registry.example/evil:1" },
 			func(c *corev1.Container) { c.Command = []string{"sh"} },
@@ -251,4 +259,17 @@ func TestIdentifyKnowsWhatWasInjected(t *testing.T) {
 			}
 		}
 	})
+}
+
+// withHostPath puts the host behind a volume that the sidecar mounts.
+func withHostPath(pod *corev1.Pod) bool {
+	for i := range pod.Spec.Volumes {
+		for _, m := range ours(pod)[0].VolumeMounts {
+			if v := &pod.Spec.Volumes[i]; v.Name == m.Name && strings.HasPrefix(v.Name, profile.NamePrefix) {
+				v.VolumeSource = corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: "/"}}
+				return true
+			}
+		}
+	}
+	return false
 }

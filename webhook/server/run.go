@@ -76,6 +76,7 @@ func (o *options) run(ctx context.Context, restConfig *rest.Config) error {
 	}
 	deps := admit.Deps{
 		Config:         store.Current,
+		Recent:         store.Recent,
 		Namespaces:     &lookup.Cluster{Cache: mgr.GetCache(), API: mgr.GetAPIReader()},
 		Policies:       evaluator,
 		NativeSidecars: native,
@@ -101,7 +102,7 @@ func (o *options) manager(restConfig *rest.Config, certificate func(*tls.ClientH
 	if err != nil {
 		return nil, fmt.Errorf("--listen: %w", err)
 	}
-	grace := gracePeriod
+	grace, onlyRead := gracePeriod, true
 	ours := cache.ByObject{Field: fields.OneTermEqualSelector("metadata.name", o.cert.Configuration)}
 	mgr, err := ctrl.NewManager(restConfig, ctrl.Options{
 		Scheme: scheme,
@@ -110,6 +111,10 @@ func (o *options) manager(restConfig *rest.Config, certificate func(*tls.ClientH
 			ByObject: map[client.Object]cache.ByObject{
 				&admissionv1.MutatingWebhookConfiguration{}:   ours,
 				&admissionv1.ValidatingWebhookConfiguration{}: ours,
+				// Handlers read these, and never change them: no copies.
+				&corev1.Namespace{}:     {UnsafeDisableDeepCopy: &onlyRead},
+				&corev1.LimitRange{}:    {UnsafeDisableDeepCopy: &onlyRead},
+				&corev1.ResourceQuota{}: {UnsafeDisableDeepCopy: &onlyRead},
 				&corev1.Secret{}: {
 					Namespaces: map[string]cache.Config{o.namespace: {
 						FieldSelector: fields.OneTermEqualSelector("metadata.name", o.cert.Secret),

@@ -1,10 +1,12 @@
 package profile
 
 import (
+	"bytes"
+	"encoding/json"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
 )
 
 // serviceAccountPath is where the API server mounts the service account's token
@@ -12,39 +14,54 @@ import (
 const serviceAccountPath = "/var/run/secrets/kubernetes.io/serviceaccount"
 
 // Equals says whether c is this sidecar's container, but for what the API server
-// itself is known to change: its defaults, the service account's token mount
-// (plug-in ServiceAccount), the pull policy (AlwaysPullImages), further
-// resources (LimitRanger) and a digest for the same repository.
+// itself is known to change: the service account's token mount (plug-in
+// ServiceAccount), the pull policy (AlwaysPullImages), further resources
+// (LimitRanger) and a digest for the same repository. Its defaults change
+// nothing, because a sidecar is rendered with them.
 func (s *Sidecar) Equals(c *corev1.Container) bool {
-	got := c.DeepCopy()
-	setContainerDefaults(got)
-	var mounts []corev1.VolumeMount
-	for _, m := range got.VolumeMounts {
-		if m.MountPath != serviceAccountPath || !strings.HasPrefix(m.Name, "kube-api-access-") || !m.ReadOnly {
-			mounts = append(mounts, m)
-		}
-	}
-	got.VolumeMounts = mounts
-	want := &s.Container
+	want, got := &s.Container, *c
+	got.VolumeMounts = withoutToken(c.VolumeMounts)
 	if got.ImagePullPolicy == corev1.PullAlways {
 		got.ImagePullPolicy = want.ImagePullPolicy
 	}
-	if repository(got.Image) == repository(want.Image) && strings.Contains(got.Image, "@") && !strings.Contains(want.Image, "@") {
+	if got.Image != want.Image && strings.Contains(got.Image, "@") && !strings.Contains(want.Image, "@") &&
+		repository(got.Image) == repository(want.Image) {
 		got.Image = want.Image
+	}
+	if got.Name != want.Name || got.Image != want.Image {
+		return false
 	}
 	got.Resources.Requests = only(got.Resources.Requests, want.Resources.Requests)
 	got.Resources.Limits = only(got.Resources.Limits, want.Resources.Limits)
-	return equality.Semantic.DeepEqual(got, want)
+	return encodesAs(&got, s.ContainerJSON)
+}
+
+// encodesAs compares as the API does: quantities by their canonical form, an
+// empty list like none. It takes half the time of a comparison by reflection.
+func encodesAs(v any, data []byte) bool {
+	b, err := json.Marshal(v)
+	return err == nil && bytes.Equal(b, data)
+}
+
+// withoutToken leaves out the service account's token.
+func withoutToken(mounts []corev1.VolumeMount) []corev1.VolumeMount {
+	isToken := func(m corev1.VolumeMount) bool {
+		return m.MountPath == serviceAccountPath && strings.HasPrefix(m.Name, "kube-api-access-") && m.ReadOnly
+	}
+	if !slices.ContainsFunc(mounts, isToken) {
+		return mounts
+	}
+	return slices.DeleteFunc(slices.Clone(mounts), isToken)
 }
 
 // only leaves the keys of list that want has.
 func only(list, want corev1.ResourceList) corev1.ResourceList {
-	var out corev1.ResourceList
+	if len(list) <= len(want) {
+		return list
+	}
+	out := corev1.ResourceList{}
 	for name := range want {
 		if q, ok := list[name]; ok {
-			if out == nil {
-				out = corev1.ResourceList{}
-			}
 			out[name] = q
 		}
 	}
@@ -61,24 +78,16 @@ func repository(image string) string {
 	return image
 }
 
-// Volume returns the sidecar's volume of that name, or nil. The receiver may be
-// nil: no sidecar has no volume.
-func (s *Sidecar) Volume(name string) *corev1.Volume {
+// VolumeIs says whether the sidecar, which may be nil, has a volume of v's name,
+// and whether v is that volume.
+func (s *Sidecar) VolumeIs(v *corev1.Volume) (wanted, same bool) {
 	if s == nil {
-		return nil
+		return false, false
 	}
 	for i := range s.Volumes {
-		if s.Volumes[i].Name == name {
-			return &s.Volumes[i]
+		if s.Volumes[i].Name == v.Name {
+			return true, encodesAs(v, s.VolumeJSON[i])
 		}
 	}
-	return nil
-}
-
-// SameVolume says whether both are the same after the API's defaults.
-func SameVolume(a, b *corev1.Volume) bool {
-	a, b = a.DeepCopy(), b.DeepCopy()
-	setVolumeDefaults(a)
-	setVolumeDefaults(b)
-	return equality.Semantic.DeepEqual(a, b)
+	return false, false
 }

@@ -29,17 +29,6 @@ func variantsOf(tiers []Tier) []Variant {
 	return all
 }
 
-// A placeholder stands for a parameter while the template is executed. The
-// marks are private-use characters, so no ordinary text is one.
-const (
-	markOpen     = "\uE000"
-	markClose    = "\uE001"
-	portName     = "port"
-	paramsPrefix = "params/" // without a dot, which parts a path
-)
-
-var anyPlaceholder = regexp.MustCompile(markOpen + "([^" + markClose + "]*)" + markClose)
-
 // template is a template's text and where it stands.
 type template struct {
 	source string
@@ -79,6 +68,9 @@ func (t template) variants(tiers []Tier) (map[Variant]*tree, error) {
 		if tr.root, err = decode(tr.text.YAML); err != nil {
 			return nil, tr.text.SyntaxError(err)
 		}
+		if problem := tr.unwrap(); problem != nil {
+			return nil, problem.in(tr.text)
+		}
 		trees[v] = tr
 	}
 	return trees, nil
@@ -90,8 +82,8 @@ func (t template) parse() (*gotemplate.Template, error) {
 		return nil, err
 	}
 	tpl := gotemplate.New("template").Option("missingkey=error").Funcs(gotemplate.FuncMap{
-		"json":        toJSON,
-		"placeholder": func(name string) (string, error) { return toJSON(markOpen + name + markClose) },
+		"json":        wholeValue,
+		"placeholder": func(name string) (string, error) { return toYAML(markOpen + name + markClose) },
 	})
 	if _, err := tpl.Parse(t.text); err != nil {
 		return nil, t.templateError(err)
@@ -130,11 +122,6 @@ func (t template) checkActions() error {
 		}
 		at += len(action)
 	}
-}
-
-func toJSON(v any) (string, error) {
-	b, err := json.Marshal(v)
-	return string(b), err
 }
 
 var atLine = regexp.MustCompile(`^template: template:(\d+)(?::\d+)?: `)
