@@ -146,6 +146,7 @@ func start(ctx context.Context, s *show, dir string) (*cluster.Cluster, *install
 
 // webhook builds the webhook, static as in its image.
 func (s *show) webhook(ctx context.Context) error {
+	s.progress("compiling the webhook")
 	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", filepath.Join(s.root, "bin", "webhook"), "./webhook")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {

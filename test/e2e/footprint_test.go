@@ -22,11 +22,15 @@ import (
 const (
 	reviews     = 10_000
 	concurrency = 16
-	maxResident = 64 << 20 // bytes
-	maxStart    = time.Second
+	// The aims. How much of a mapped program is resident is the kernel's choice,
+	// and how fast it starts is up to its neighbours, too: that is reported. What
+	// the program itself holds is not.
+	aimResident  = 64 << 20 // bytes
+	aimStart     = time.Second
+	maxAnonymous = 32 << 20 // bytes
 )
 
-func TestItIsReadyWithinASecondAndStaysSmallAfterTenThousandReviews(t *testing.T) {
+func TestItStaysSmallAfterTenThousandReviews(t *testing.T) {
 	r, err := env.installation.StartReplica(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -56,15 +60,17 @@ func TestItIsReadyWithinASecondAndStaysSmallAfterTenThousandReviews(t *testing.T
 		})
 	}
 	wg.Wait()
-	resident := memory(t, r.PID(), "VmRSS")
+	resident, anonymous := memory(t, r.PID(), "VmRSS"), memory(t, r.PID(), "RssAnon")
 	t.Logf("%.1f MiB resident after %d reviews at concurrency %d (%.1f of it anonymous, the rest is the mapped program)",
-		mebibytes(resident), reviews, concurrency, mebibytes(memory(t, r.PID(), "RssAnon")))
-	if resident > maxResident {
-		t.Errorf("it is above %d MiB", maxResident>>20)
+		mebibytes(resident), reviews, concurrency, mebibytes(anonymous))
+	if anonymous > maxAnonymous {
+		t.Errorf("%.1f MiB are anonymous, want at most %.0f", mebibytes(anonymous), mebibytes(maxAnonymous))
 	}
-	// The aim is for an idle machine; what a busy one takes proves nothing.
-	if r.StartToReady > maxStart {
-		t.Logf("the aim of %v was missed", maxStart)
+	if resident > aimResident {
+		t.Logf("the aim of %.0f MiB resident was missed", mebibytes(aimResident))
+	}
+	if r.StartToReady > aimStart {
+		t.Logf("the aim of %v to ready was missed", aimStart)
 	}
 }
 

@@ -38,14 +38,14 @@ type Deps struct {
 
 // Mutate returns the handler of /mutate: it injects.
 func Mutate(d Deps) http.Handler {
-	return &handler{path: "/mutate", judge: d.mutate, metrics: d.Metrics, log: d.Log}
+	return &handler{path: "/mutate", decode: decode[decidedContainer, decidedVolume], judge: d.mutate, metrics: d.Metrics, log: d.Log}
 }
 
 func (d Deps) mutate(ctx context.Context, r *request) (response, error) {
-	if r.Operation != "CREATE" || r.Resource.Resource != "pods" || r.SubResource != "" || r.Object == nil {
+	if r.Operation != "CREATE" || !r.isPod() || r.SubResource != "" || r.pod.Pod == nil {
 		return allow(), nil // we are registered for the creation of pods only
 	}
-	decision := inject.Decide(d.facts(r, r.Object.pod(), d.Namespaces.Namespace(ctx, r.Namespace), d.Config()))
+	decision := inject.Decide(d.facts(r, r.pod.Pod, d.Namespaces.Namespace(ctx, r.Namespace), d.Config()))
 	if !r.DryRun {
 		d.Metrics.injections.WithLabelValues(decision.Code, knownProfile(d.Config(), decision.Profile)).Inc()
 	}

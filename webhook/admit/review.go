@@ -2,96 +2,107 @@ package admit
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 
-	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/debugsidecar/debugsidecar/policies/facts"
 )
 
-// review is the part of an admission.k8s.io/v1 AdmissionReview that is read.
-type review struct {
-	APIVersion string   `json:"apiVersion"`
-	Kind       string   `json:"kind"`
-	Request    *request `json:"request"`
-}
-
+// request is what is read of an AdmissionReview's request.
 type request struct {
 	UID         string                      `json:"uid"`
 	Resource    metav1.GroupVersionResource `json:"resource"`
 	SubResource string                      `json:"subResource"`
-	Name        string                      `json:"name"`
 	Namespace   string                      `json:"namespace"`
 	Operation   string                      `json:"operation"`
 	DryRun      bool                        `json:"dryRun"`
-	Object      *object                     `json:"object"`
-	OldObject   *object                     `json:"oldObject"`
-	body        []byte
+
+	pod, old subject
+	body     []byte
 }
 
-// object is a pod or a workload: no field of one has the name of another's, so
-// that one decode serves all.
-type object struct {
-	Metadata facts.Metadata `json:"metadata"`
-	Spec     struct {
-		facts.PodSpec
-		Template    *facts.Pod `json:"template"`
-		JobTemplate *struct {
-			Spec struct {
-				Template *facts.Pod `json:"template"`
-			} `json:"spec"`
-		} `json:"jobTemplate"`
-	} `json:"spec"`
+// subject is a pod, or a workload's pod template, and where its spec is. The
+// zero value stands for none.
+type subject struct {
+	*facts.Pod
+	path string
 }
 
-func (o *object) pod() *facts.Pod {
-	if o == nil {
-		return nil
+// isPod says whether the request is about pods.
+func (r *request) isPod() bool { return r.Resource.Group == "" && r.Resource.Resource == "pods" }
+
+// decode reads an AdmissionReview of admission.k8s.io/v1 through a view.
+func decode[C container, V volume](body []byte) (*request, error) {
+	var review struct {
+		APIVersion string `json:"apiVersion"`
+		Kind       string `json:"kind"`
+		Request    *struct {
+			request
+			Object    *object[C, V] `json:"object"`
+			OldObject *object[C, V] `json:"oldObject"`
+		} `json:"request"`
 	}
-	return &facts.Pod{Metadata: o.Metadata, Spec: o.Spec.PodSpec}
-}
-
-// template returns a workload's pod template, and where its spec is.
-func (o *object) template() (*facts.Pod, string) {
+	if err := json.Unmarshal(body, &review); err != nil {
+		return nil, fmt.Errorf("the body is not an AdmissionReview: %w", err)
+	}
 	switch {
-	case o == nil:
-	case o.Spec.Template != nil:
-		return o.Spec.Template, "spec.template.spec"
-	case o.Spec.JobTemplate != nil && o.Spec.JobTemplate.Spec.Template != nil:
-		return o.Spec.JobTemplate.Spec.Template, "spec.jobTemplate.spec.template.spec"
+	case review.Kind != "AdmissionReview" || review.APIVersion != "admission.k8s.io/v1":
+		return nil, fmt.Errorf("the body is %q %q, want an AdmissionReview of admission.k8s.io/v1", review.APIVersion, review.Kind)
+	case review.Request == nil || review.Request.UID == "":
+		return nil, errors.New("the AdmissionReview has no request with a uid")
 	}
-	return nil, ""
+	r := &review.Request.request
+	r.pod, r.old = review.Request.Object.subject(r.isPod()), review.Request.OldObject.subject(r.isPod())
+	r.body = body
+	return r, nil
 }
 
-// fullPod decodes the request's pod, or its workload's pod template, with all
-// fields. Few requests need it.
+// full is the part of a pod that is compared with what the webhook renders.
+type full struct {
+	Volumes        []corev1.Volume    `json:"volumes"`
+	InitContainers []corev1.Container `json:"initContainers"`
+	Containers     []corev1.Container `json:"containers"`
+}
+
+func (f full) pod() *corev1.Pod {
+	return &corev1.Pod{Spec: corev1.PodSpec{Volumes: f.Volumes, InitContainers: f.InitContainers, Containers: f.Containers}}
+}
+
+// fullPod decodes the volumes and containers of the request's pod, or of its
+// workload's pod template, with all fields. Few requests need it.
 func (r *request) fullPod() (*corev1.Pod, error) {
-	var whole struct {
+	type template struct {
+		Spec full `json:"spec"`
+	}
+	var review struct {
 		Request struct {
 			Object struct {
-				metav1.ObjectMeta `json:"metadata"`
-				Spec              struct {
-					corev1.PodSpec
-					Template    *corev1.PodTemplateSpec  `json:"template"`
-					JobTemplate *batchv1.JobTemplateSpec `json:"jobTemplate"`
+				Spec struct {
+					full
+					Template    *template `json:"template"`
+					JobTemplate *struct {
+						Spec struct {
+							Template template `json:"template"`
+						} `json:"spec"`
+					} `json:"jobTemplate"`
 				} `json:"spec"`
 			} `json:"object"`
 		} `json:"request"`
 	}
-	if err := json.Unmarshal(r.body, &whole); err != nil {
+	if err := json.Unmarshal(r.body, &review); err != nil {
 		return nil, fmt.Errorf("decoding the pod: %w", err)
 	}
-	object := &whole.Request.Object
+	spec := &review.Request.Object.Spec
 	switch {
-	case object.Spec.Template != nil:
-		return &corev1.Pod{ObjectMeta: object.Spec.Template.ObjectMeta, Spec: object.Spec.Template.Spec}, nil
-	case object.Spec.JobTemplate != nil:
-		template := &object.Spec.JobTemplate.Spec.Template
-		return &corev1.Pod{ObjectMeta: template.ObjectMeta, Spec: template.Spec}, nil
+	case spec.Template != nil:
+		return spec.Template.Spec.pod(), nil
+	case spec.JobTemplate != nil:
+		return spec.JobTemplate.Spec.Template.Spec.pod(), nil
 	}
-	return &corev1.Pod{ObjectMeta: object.ObjectMeta, Spec: object.Spec.PodSpec}, nil
+	return spec.pod(), nil
 }
 
 // response is an AdmissionReview's answer.

@@ -30,6 +30,7 @@ type judge func(ctx context.Context, r *request) (response, error)
 // handler serves one path.
 type handler struct {
 	path    string
+	decode  func(body []byte) (*request, error)
 	judge   judge
 	metrics *Metrics
 	log     *slog.Logger
@@ -66,7 +67,7 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request) int {
 		}
 		return fail(http.StatusBadRequest, fmt.Errorf("reading the body: %w", err))
 	}
-	req, err := decode(body)
+	req, err := h.decode(body)
 	if err != nil {
 		return fail(http.StatusBadRequest, err)
 	}
@@ -97,21 +98,6 @@ func read(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	data := make([]byte, r.ContentLength)
 	_, err := io.ReadFull(body, data)
 	return data, err
-}
-
-func decode(body []byte) (*request, error) {
-	var rv review
-	if err := json.Unmarshal(body, &rv); err != nil {
-		return nil, fmt.Errorf("the body is not an AdmissionReview: %w", err)
-	}
-	switch {
-	case rv.Kind != "AdmissionReview" || rv.APIVersion != "admission.k8s.io/v1":
-		return nil, fmt.Errorf("the body is %q %q, want an AdmissionReview of admission.k8s.io/v1", rv.APIVersion, rv.Kind)
-	case rv.Request == nil || rv.Request.UID == "":
-		return nil, errors.New("the AdmissionReview has no request with a uid")
-	}
-	rv.Request.body = body
-	return rv.Request, nil
 }
 
 // timeout is how long the API server waits: it says so in the query.

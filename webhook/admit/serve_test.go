@@ -136,7 +136,7 @@ func TestABodyWithoutALengthIsBoundedToo(t *testing.T) {
 func TestAPanicIsCountedAndTheNextRequestServed(t *testing.T) {
 	deps := newDeps(t, enforcing("off"))
 	calls := 0
-	h := &handler{path: "/x", metrics: deps.Metrics, log: deps.Log, judge: func(context.Context, *request) (response, error) {
+	h := &handler{path: "/x", decode: decode[judgedContainer, judgedVolume], metrics: deps.Metrics, log: deps.Log, judge: func(context.Context, *request) (response, error) {
 		if calls++; calls == 1 {
 			panic("a bug")
 		}
@@ -156,7 +156,7 @@ func TestAPanicIsCountedAndTheNextRequestServed(t *testing.T) {
 func TestTheAPIServersDeadlineIsHonoured(t *testing.T) {
 	deps := newDeps(t, enforcing("off"))
 	var left time.Duration
-	h := &handler{path: "/x", metrics: deps.Metrics, log: deps.Log, judge: func(ctx context.Context, _ *request) (response, error) {
+	h := &handler{path: "/x", decode: decode[judgedContainer, judgedVolume], metrics: deps.Metrics, log: deps.Log, judge: func(ctx context.Context, _ *request) (response, error) {
 		deadline, _ := ctx.Deadline()
 		left = time.Until(deadline)
 		return response{}, errors.New("too late")

@@ -6,22 +6,17 @@ import (
 	"net/http"
 
 	"github.com/debugsidecar/debugsidecar/policies"
-	"github.com/debugsidecar/debugsidecar/policies/facts"
 	"github.com/debugsidecar/debugsidecar/webhook/inject"
 )
 
 // Validate returns the handler of /validate: it enforces the policies on pods
 // and warns about workloads whose pods would be denied.
 func Validate(d Deps) http.Handler {
-	return &handler{path: "/validate", judge: d.validate, metrics: d.Metrics, log: d.Log}
+	return &handler{path: "/validate", decode: decode[judgedContainer, judgedVolume], judge: d.validate, metrics: d.Metrics, log: d.Log}
 }
 
 func (d Deps) validate(ctx context.Context, r *request) (response, error) {
-	if r.Object == nil || r.Operation != "CREATE" && r.Operation != "UPDATE" {
-		return allow(), nil
-	}
-	pod, path, isPod := r.subject()
-	if pod == nil {
+	if r.pod.Pod == nil || !r.isJudged() {
 		return allow(), nil
 	}
 	labels, ok := d.Namespaces.Labels(ctx, r.Namespace)
@@ -31,13 +26,17 @@ func (d Deps) validate(ctx context.Context, r *request) (response, error) {
 		return response{}, fmt.Errorf("the labels of namespace %s could not be read in time", r.Namespace)
 	}
 	modes, problems := policies.ModesOf(labels, d.Config().File.Policy.Default)
+	reserved, err := d.identities(ctx, r)
+	if err != nil {
+		return response{}, err
+	}
 	result, err := d.Policies.Evaluate(ctx, policies.Request{
 		Namespace: r.Namespace,
 		Modes:     modes,
-		Pod:       pod,
-		Old:       r.oldSubject(isPod),
-		Reserved:  d.identities(ctx, r, pod),
-		FieldPath: path,
+		Pod:       r.pod.Pod,
+		Old:       r.old.Pod,
+		Reserved:  reserved,
+		FieldPath: r.pod.path,
 	})
 	if err != nil {
 		return response{}, fmt.Errorf("evaluating the policies: %w", err)
@@ -47,39 +46,34 @@ func (d Deps) validate(ctx context.Context, r *request) (response, error) {
 			d.Metrics.violations.WithLabelValues(v.Rule, string(v.Action)).Inc()
 		}
 	}
-	return respond(result, problems, isPod, modes), nil
+	return respond(result, problems, r.isPod(), modes), nil
 }
 
-// subject returns the pod, or the workload's pod template, that is judged.
-func (r *request) subject() (pod *facts.Pod, path string, isPod bool) {
-	if r.Resource.Group == "" && r.Resource.Resource == "pods" {
-		switch r.SubResource {
-		case "", "ephemeralcontainers", "resize":
-			return r.Object.pod(), "spec", true
-		}
-		return nil, "", true
+// isJudged says whether the rules judge such requests at all. Others are not
+// registered; one that comes all the same passes.
+func (r *request) isJudged() bool {
+	switch r.SubResource {
+	case "":
+		return r.Operation == "CREATE" || r.Operation == "UPDATE"
+	case "ephemeralcontainers", "resize":
+		return r.isPod() && r.Operation == "UPDATE"
 	}
-	pod, path = r.Object.template()
-	return pod, path, false
-}
-
-func (r *request) oldSubject(isPod bool) *facts.Pod {
-	if isPod {
-		return r.OldObject.pod()
-	}
-	old, _ := r.OldObject.template()
-	return old
+	return false
 }
 
 // identities says which containers under the reserved prefix are ours, by the
 // configuration in force or one that was replaced lately; but grants are those
 // of now. A template may hold what `kubectl debugsidecar inject` put into it.
-func (d Deps) identities(ctx context.Context, r *request, pod *facts.Pod) map[string]policies.Identity {
-	if !inject.HasReservedName(pod) {
-		return nil
+func (d Deps) identities(ctx context.Context, r *request) (map[string]policies.Identity, error) {
+	if !inject.HasReservedName(r.pod.Pod) {
+		return nil, nil
+	}
+	whole, err := decode[identifiedContainer, judgedVolume](r.body)
+	if err != nil {
+		return nil, err
 	}
 	current := d.Config()
-	f := d.facts(r, pod, d.Namespaces.Namespace(ctx, r.Namespace), current)
+	f := d.facts(r, whole.pod.Pod, d.Namespaces.Namespace(ctx, r.Namespace), current)
 	out := inject.Identify(f)
 	for _, c := range d.Recent() {
 		if c == current {
@@ -92,5 +86,5 @@ func (d Deps) identities(ctx context.Context, r *request, pod *facts.Pod) map[st
 			}
 		}
 	}
-	return out
+	return out, nil
 }

@@ -60,3 +60,7 @@ func (t trusted) merge(current *x509.Certificate, now time.Time, others ...*x509
 	}
 	return out
 }
+
+func (t trusted) equal(other trusted) bool {
+	return slices.EqualFunc(t, other, (*x509.Certificate).Equal)
+}

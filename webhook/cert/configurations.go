@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
@@ -85,5 +86,6 @@ func (k *keeper) trust(ctx context.Context, object client.Object, bundle []byte,
 	if err := k.client.Update(ctx, object); err != nil {
 		return fmt.Errorf("writing the CA bundle: %w", err)
 	}
+	log.FromContext(ctx).Info("wrote the CA bundle", "configuration", k.options.Configuration, "kind", fmt.Sprintf("%T", object))
 	return nil
 }

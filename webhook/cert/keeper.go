@@ -11,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
@@ -86,6 +87,9 @@ func (k *keeper) ensureCA(ctx context.Context) (*ca, trusted, error) {
 	data[trustedKey] = bundle.encode()
 	if err := k.write(ctx, key, &secret, missing, data); err != nil {
 		return nil, nil, err
+	}
+	if !bundle.equal(k.seen) {
+		log.FromContext(ctx).Info("CAs to trust", "number", len(bundle), "newest until", current.certificate.NotAfter)
 	}
 	k.seen = bundle
 	return current, bundle, nil

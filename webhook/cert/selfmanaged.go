@@ -1,9 +1,13 @@
 package cert
 
 import (
+	"context"
+	"log/slog"
 	"time"
 
 	servertls "github.com/cert-manager/cert-manager/pkg/server/tls"
+	"github.com/go-logr/logr"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 )
 
@@ -49,5 +53,24 @@ func NewSelfManaged(mgr manager.Manager, o Options) (Source, error) {
 	if err := k.register(mgr); err != nil {
 		return nil, err
 	}
-	return &servertls.DynamicSource{DNSNames: o.DNSNames, Authority: s, RetryInterval: 100 * time.Millisecond}, nil
+	return selfManaged{&servertls.DynamicSource{DNSNames: o.DNSNames, Authority: s, RetryInterval: 100 * time.Millisecond}}, nil
 }
+
+type selfManaged struct{ *servertls.DynamicSource }
+
+// Start silences the source, but for errors: while a new CA waits to be trusted
+// it says so ten times a second.
+func (s selfManaged) Start(ctx context.Context) error {
+	handler := logr.ToSlogHandler(log.FromContext(ctx))
+	return s.DynamicSource.Start(logr.NewContext(ctx, logr.FromSlogHandler(errorsOnly{handler})))
+}
+
+type errorsOnly struct{ slog.Handler }
+
+func (errorsOnly) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelError }
+
+func (h errorsOnly) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return errorsOnly{h.Handler.WithAttrs(attrs)}
+}
+
+func (h errorsOnly) WithGroup(name string) slog.Handler { return errorsOnly{h.Handler.WithGroup(name)} }

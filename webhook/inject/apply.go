@@ -90,10 +90,11 @@ func (d *Decision) takeContainers(path string, list []containerOf, e *existing) 
 // may be nil. A volume that a container of the pod's owner mounts stays: without
 // it the pod would be invalid.
 func (d *Decision) placeVolumes(f Facts, e *existing, s *profile.Sidecar) {
-	volumes := f.Pod.Spec.Volumes
+	names := f.Pod.Spec.Volumes
 	var kept []string
 	var drop func(i int) bool
 	if e.pod != nil {
+		volumes := e.pod.Spec.Volumes // the facts may have their names alone
 		wrong := make([]bool, len(volumes))
 		for i := range volumes {
 			v := &volumes[i]
@@ -118,5 +119,5 @@ func (d *Decision) placeVolumes(f Facts, e *existing, s *profile.Sidecar) {
 			}
 		}
 	}
-	d.editList(volumesPath, len(volumes), drop, missing)
+	d.editList(volumesPath, len(names), drop, missing)
 }

@@ -88,7 +88,7 @@ func (d *Decision) plan(f Facts, e *existing, withLimits bool) *plan {
 	if err != nil {
 		return d.badParameters(err)
 	}
-	if taken := e.takenVolume(f.Pod, sidecar); taken != "" {
+	if taken := e.takenVolume(sidecar); taken != "" {
 		d.skip(codeNames, "names", "volume "+quote(taken)+" is the pod's own and has a name that profile "+pr.Name+" needs; rename it")
 		return nil
 	}

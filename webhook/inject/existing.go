@@ -97,12 +97,12 @@ func (e *existing) mountedByOthers(volume string) bool {
 // takenVolume returns a volume of the pod's owner that has the name of one of
 // the sidecar's and is another one. To replace it would take it from the
 // containers that mount it.
-func (e *existing) takenVolume(pod podOf, s *profile.Sidecar) string {
+func (e *existing) takenVolume(s *profile.Sidecar) string {
 	if e.pod == nil {
 		return ""
 	}
-	for i := range pod.Spec.Volumes {
-		v := &pod.Spec.Volumes[i]
+	for i := range e.pod.Spec.Volumes {
+		v := &e.pod.Spec.Volumes[i]
 		if wanted, same := s.VolumeIs(v); wanted && !same && e.mountedByOthers(v.Name) {
 			return v.Name
 		}

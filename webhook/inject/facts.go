@@ -27,8 +27,9 @@ type Facts struct {
 	Namespace Namespace
 	Cluster   Cluster
 	Profiles  *profile.Set
-	// Full gives the whole pod. It is asked for only if the pod has a container
-	// under our reserved prefix.
+	// Full gives the pod's volumes, init containers and containers with all their
+	// fields. It is asked for only if one of them has a name under our reserved
+	// prefix; without it, the facts need their names alone.
 	Full func() (*corev1.Pod, error)
 }
 
