@@ -25,6 +25,8 @@ demo: ## show the main job on a real control plane, and leave it up until Ctrl-C
 	@test/tools/deps.sh
 	@echo "compiling debugsidecar (a minute or two the first time)"
 	@$(GO) build -ldflags "-s -w" -o bin/ ./kubectl-debugsidecar
+	@test -d "$$DEBUGSIDECAR_CACHE/kube" || { echo "while the rest is compiled: what becomes of a labelled pod, and why"; \
+		bin/kubectl-debugsidecar explain -f test/demo/manifests/pod.yaml; }
 	@$(GO) run ./test/demo
 
 test: deps kube helm ## install and build everything it takes, then run all tests

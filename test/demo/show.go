@@ -30,7 +30,7 @@ func (s *show) printf(format string, args ...any) {
 func (s *show) heading(text string)  { s.printf("\n== %s\n\n", text) }
 func (s *show) say(text string)      { s.printf("   %s\n", text) }
 func (s *show) progress(text string) { s.printf("   .. %s\n", text) }
-func (s *show) typed(command string) { s.printf("\n   $ %s\n", command) }
+func (s *show) typed(command string) { s.printf("   $ %s\n", command) }
 
 // quote prints a program's output.
 func (s *show) quote(text string) {
