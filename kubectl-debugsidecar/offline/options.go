@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/util/version"
-	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/debugsidecar/debugsidecar/kubectl-debugsidecar/manifest"
@@ -19,7 +18,7 @@ import (
 // options are the flags that all commands have.
 type options struct {
 	streams           genericiooptions.IOStreams
-	kube              *genericclioptions.ConfigFlags
+	kube              kubeFlags
 	sources           manifest.Sources
 	profile           string
 	podSecurity       string
@@ -33,8 +32,6 @@ type options struct {
 func newOptions(streams genericiooptions.IOStreams) *options {
 	return &options{
 		streams: streams,
-		// Of kubectl's flags only those that can matter without a cluster.
-		kube:    &genericclioptions.ConfigFlags{KubeConfig: new(string), Context: new(string), Namespace: new(string)},
 		sources: manifest.Sources{Stdin: streams.In},
 	}
 }
@@ -49,7 +46,7 @@ func (o *options) addFlags(c *cobra.Command) {
 	f.StringVar(&o.paths.Config, "config", "", "the webhook's configuration (config.yaml)")
 	f.StringVar(&o.paths.PolicyParameters, "policy-parameters", "", "parameters of the policies (policy.yaml)")
 	f.StringVar(&o.paths.Profiles, "profiles", "", "directory with profiles beside the embedded ones")
-	o.kube.AddFlags(f)
+	o.kube.addTo(f)
 
 	c.MarkFlagFilename("filename", "yaml", "yml", "json")  //nolint:errcheck // the flags exist
 	c.MarkFlagFilename("config", "yaml", "yml")            //nolint:errcheck
@@ -112,7 +109,7 @@ func (o *options) profileNames() []string {
 }
 
 func (o *options) contexts() []string {
-	c, err := o.kube.ToRawKubeConfigLoader().RawConfig()
+	c, err := o.kube.config().RawConfig()
 	if err != nil {
 		return nil
 	}
