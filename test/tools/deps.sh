@@ -1,31 +1,55 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that are needed and missing. Asks nothing.
 #
-#   deps.sh       the certificates by which Go modules are fetched
-#   deps.sh race  also a C compiler and the C library's headers, which the race
-#                 detector takes
+#   deps.sh        the certificates by which Go modules are fetched
+#   deps.sh race   also a C compiler and the C library's headers, which the race
+#                  detector takes
+#   deps.sh kernel also what compiles BPF and boots kernels. Where a package can't
+#                  be had, the tests that take it are skipped and say so.
+#   deps.sh bench  also bpftrace, the peer of the kernel probe's benchmark
 set -euo pipefail
 
-missing=()
-if [[ ${1:-} == race ]]; then
-	if ! command -v "${CC:-gcc}" >/dev/null; then
-		missing+=(gcc libc6-dev)
+needed=() wanted=()
+has() { command -v "$1" >/dev/null; }
+if [[ " $* " == *" race "* ]]; then
+	if ! has "${CC:-gcc}"; then
+		needed+=(gcc libc6-dev)
 	elif ! echo '#include <stdlib.h>' | "${CC:-gcc}" -E - >/dev/null 2>&1; then
-		missing+=(libc6-dev)
+		needed+=(libc6-dev)
 	fi
 fi
-if [[ -z ${SSL_CERT_FILE:-}${SSL_CERT_DIR:-} && ! -e /etc/ssl/certs/ca-certificates.crt ]]; then
-	missing+=(ca-certificates)
+if [[ " $* " == *" kernel "* ]]; then
+	has clang-19 || wanted+=(clang-19)
+	has llvm-strip-19 || wanted+=(llvm-19)
+	[[ -e /usr/include/bpf/bpf_helpers.h ]] || wanted+=(libbpf-dev)
+	has qemu-system-x86_64 || wanted+=(qemu-system-x86)
+	dpkg -s busybox-static >/dev/null 2>&1 || wanted+=(busybox-static)
+	has xz || wanted+=(xz-utils)
 fi
-[[ ${#missing[@]} -gt 0 ]] || exit 0
+if [[ " $* " == *" bench "* ]]; then
+	has bpftrace || wanted+=(bpftrace)
+fi
+if [[ -z ${SSL_CERT_FILE:-}${SSL_CERT_DIR:-} && ! -e /etc/ssl/certs/ca-certificates.crt ]]; then
+	needed+=(ca-certificates)
+fi
+[[ ${#needed[@]} -gt 0 || ${#wanted[@]} -gt 0 ]] || exit 0
 
 as_root=()
 [[ $(id -u) -eq 0 ]] || as_root=(sudo -n)
-if ! command -v apt-get >/dev/null || ! "${as_root[@]}" true 2>/dev/null; then
-	echo "missing, and can't be installed without apt-get and root: ${missing[*]}" >&2
-	echo "please install: apt-get install ${missing[*]}" >&2
-	exit 1
+if ! has apt-get || ! "${as_root[@]}" true 2>/dev/null; then
+	echo "missing, and can't be installed without apt-get and root: ${needed[*]} ${wanted[*]}" >&2
+	echo "please install: apt-get install ${needed[*]} ${wanted[*]}" >&2
+	[[ ${#needed[@]} -eq 0 ]]
+	exit
 fi
-echo "installing ${missing[*]}" >&2
+install() {
+	echo "installing $*" >&2
+	"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install "$@" >&2
+}
 "${as_root[@]}" apt-get -qq update
-"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install "${missing[@]}" >&2
+[[ ${#needed[@]} -eq 0 ]] || install "${needed[@]}"
+if [[ ${#wanted[@]} -gt 0 ]] && ! install "${wanted[@]}"; then
+	for package in "${wanted[@]}"; do
+		install "$package" || echo "no $package here: the tests that take it are skipped" >&2
+	done
+fi
