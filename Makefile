@@ -16,10 +16,10 @@ export GOFLAGS := $(strip $(filter-out -trimpath -buildvcs%,$(GOFLAGS)) -trimpat
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test check build bench fuzz lint fmt kube helm deps clean
+.PHONY: help demo test test-vm check build bench fuzz lint fmt kube helm deps clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: ## show the main job on a real control plane, and leave it up until Ctrl-C
 	@test/tools/deps.sh
@@ -30,8 +30,14 @@ demo: ## show the main job on a real control plane, and leave it up until Ctrl-C
 	@$(GO) run ./test/demo
 
 test: deps kube helm ## install and build everything it takes, then run all tests
-	CGO_ENABLED=1 $(GO) test -race -timeout 20m ./...
+	CGO_ENABLED=1 $(GO) test -race -timeout 20m $$($(GO) list ./... | grep -v /test/vm$$)
+	@$(MAKE) --no-print-directory test-vm
 	@echo "all tests passed"
+
+test-vm: deps ## run the kernel probes' tests under Debian's kernels, in QEMU
+	@mkdir -p bin && rm -f bin/vm.txt
+	VM_SUMMARY=$(CURDIR)/bin/vm.txt $(GO) test -count 1 -timeout 40m ./test/vm
+	@cat bin/vm.txt
 
 check: ## the quick loop: format, vet, and the tests that take no cluster
 	@files=$$(gofmt -l .); test -z "$$files" || { echo "not formatted (make fmt):"; echo "$$files"; exit 1; }
@@ -65,7 +71,7 @@ helm: ## build Helm, unless the cache has it (the first time 5 CPU-minutes)
 	@$(GO) run ./test/cluster/cmd/build helm
 
 deps: ## install the Debian packages that are missing
-	@test/tools/deps.sh race
+	@test/tools/deps.sh race kernel
 
 clean: ## remove what was built here; the cache stays
 	rm -rf bin

@@ -17,13 +17,20 @@ import (
 )
 
 // collect reads the probe's events in the background. The function that it
-// returns ends that and gives them.
+// returns ends that and gives those that are a loss: some kernels also drop the
+// ICMP message that tells of one.
 func collect(t *testing.T, p *drop.Probe) func() []drop.Event {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	var events []drop.Event
 	done := make(chan error)
-	go func() { done <- p.Events(ctx, func(e drop.Event) { events = append(events, e) }) }()
+	go func() {
+		done <- p.Events(ctx, func(e drop.Event) {
+			if drop.Classify(e.Reason) == drop.ClassLoss {
+				events = append(events, e)
+			}
+		})
+	}()
 	return func() []drop.Event {
 		t.Helper()
 		cancel()

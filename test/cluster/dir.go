@@ -6,7 +6,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/debugsidecar/debugsidecar/test/cluster/internal/lock"
+	"github.com/debugsidecar/debugsidecar/test/lock"
 )
 
 const (

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/debugsidecar/debugsidecar/test/cluster/internal/lock"
+	"github.com/debugsidecar/debugsidecar/test/lock"
 )
 
 func TestSweepRemovesOnlyWhatNobodyUses(t *testing.T) {

@@ -23,8 +23,8 @@ if [[ " $* " == *" kernel "* ]]; then
 	has llvm-strip-19 || wanted+=(llvm-19)
 	[[ -e /usr/include/bpf/bpf_helpers.h ]] || wanted+=(libbpf-dev)
 	has qemu-system-x86_64 || wanted+=(qemu-system-x86)
-	dpkg -s busybox-static >/dev/null 2>&1 || wanted+=(busybox-static)
 	has xz || wanted+=(xz-utils)
+	has zstd || wanted+=(zstd)
 fi
 if [[ " $* " == *" bench "* ]]; then
 	has bpftrace || wanted+=(bpftrace)

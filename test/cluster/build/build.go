@@ -17,6 +17,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"github.com/debugsidecar/debugsidecar/test/cache"
 )
 
 // program is one binary and where it comes from.
@@ -106,12 +108,11 @@ func (p *program) cached(ctx context.Context, report func(string)) (string, erro
 	if err != nil {
 		return "", err
 	}
-	cache, err := Dir()
+	shelf, err := cache.NewShelf(p.name)
 	if err != nil {
 		return "", err
 	}
-	s := shelf{filepath.Join(cache, p.name)}
-	dir, err := s.fill(ctx, key, b.build, func() {
+	dir, err := shelf.Fill(ctx, key, b.build, func() {
 		report("waiting for another process that builds " + b.title)
 	})
 	return filepath.Join(dir, p.name), err

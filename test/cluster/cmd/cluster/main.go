@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/debugsidecar/debugsidecar/test/cache"
 	"github.com/debugsidecar/debugsidecar/test/cluster/build"
 )
 
@@ -45,11 +46,11 @@ func command() *cobra.Command {
 	root.CompletionOptions.DisableDefaultCmd = true
 	add := func(use, short string, run func(*cobra.Command, place) error) *cobra.Command {
 		c := &cobra.Command{Use: use, Short: short, Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
-			cache, err := build.Dir()
+			dir, err := cache.Dir()
 			if err != nil {
 				return err
 			}
-			return run(c, place{filepath.Join(cache, "cluster")})
+			return run(c, place{filepath.Join(dir, "cluster")})
 		}}
 		root.AddCommand(c)
 		return c

@@ -13,7 +13,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/debugsidecar/debugsidecar/test/cluster/internal/lock"
+	"github.com/debugsidecar/debugsidecar/test/lock"
 )
 
 // patience bounds the wait for a supervisor that starts or stops.

@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/debugsidecar/debugsidecar/test/cluster"
-	"github.com/debugsidecar/debugsidecar/test/cluster/internal/lock"
+	"github.com/debugsidecar/debugsidecar/test/lock"
 )
 
 const (

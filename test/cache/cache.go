@@ -1,4 +1,6 @@
-package build
+// Package cache keeps what takes long to make, under a key of what it is made
+// from.
+package cache
 
 import (
 	"context"
@@ -7,10 +9,10 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/debugsidecar/debugsidecar/test/cluster/internal/lock"
+	"github.com/debugsidecar/debugsidecar/test/lock"
 )
 
-// unusedFor is how long a binary that nobody uses stays in the cache.
+// unusedFor is how long what nobody uses stays in the cache.
 const unusedFor = 30 * 24 * time.Hour
 
 // Dir returns the cache directory of this project: $DEBUGSIDECAR_CACHE, else
@@ -29,13 +31,19 @@ func Dir() (string, error) {
 	return filepath.Join(home, ".cache", "debugsidecar"), nil
 }
 
-// shelf is the part of the cache that holds one program: a directory for each
-// key, which is there whole or not at all.
-type shelf struct{ path string }
+// Shelf is the part of the cache that holds one kind of thing: a directory for
+// each key, which is there whole or not at all.
+type Shelf struct{ path string }
 
-// fill returns the directory of key. If there is none, it makes one with make,
+// NewShelf returns the shelf of that name, below Dir.
+func NewShelf(name string) (Shelf, error) {
+	dir, err := Dir()
+	return Shelf{filepath.Join(dir, name)}, err
+}
+
+// Fill returns the directory of key. If there is none, it makes one with make,
 // while processes that want the same wait; waiting is called if this one has to.
-func (s shelf) fill(ctx context.Context, key string, make func(ctx context.Context, dir string) error, waiting func()) (string, error) {
+func (s Shelf) Fill(ctx context.Context, key string, make func(ctx context.Context, dir string) error, waiting func()) (string, error) {
 	dir := filepath.Join(s.path, key)
 	if s.has(dir) {
 		return dir, nil
@@ -67,7 +75,7 @@ func (s shelf) fill(ctx context.Context, key string, make func(ctx context.Conte
 }
 
 // has tells whether dir is there, and marks it as used.
-func (s shelf) has(dir string) bool {
+func (s Shelf) has(dir string) bool {
 	now := time.Now()
 	_ = os.Chtimes(dir, now, now) // a cache that is read-only still works
 	_, err := os.Stat(dir)
@@ -76,7 +84,7 @@ func (s shelf) has(dir string) bool {
 
 // tidy removes what is old. It is called under the lock, so a directory without
 // a key is what a killed process left.
-func (s shelf) tidy() {
+func (s Shelf) tidy() {
 	entries, err := os.ReadDir(s.path)
 	if err != nil {
 		return
