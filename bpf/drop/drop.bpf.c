@@ -160,7 +160,7 @@ static __always_inline bool in_cgroup(struct sock *sk)
 	__u8 state;
 	int level;
 
-	if (!is_pointer(sk))
+	if (!sk)
 		return false;
 	state = BPF_CORE_READ(sk, __sk_common.skc_state);
 	if (state == TCP_TIME_WAIT || state == TCP_NEW_SYN_RECV)

@@ -6,16 +6,14 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"sync"
-	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/link"
-	"github.com/cilium/ebpf/ringbuf"
 
 	"github.com/debugsidecar/debugsidecar/bpf"
 	"github.com/debugsidecar/debugsidecar/bpf/internal/kernel"
+	"github.com/debugsidecar/debugsidecar/bpf/internal/ring"
 )
 
 // kernelSource counts with a BPF program on kfree_skb.
@@ -25,9 +23,7 @@ type kernelSource struct {
 	reasons reasons
 	detail  bool
 	all     bool // every network namespace
-
-	reading sync.Mutex // held by the one who reads the ring
-	ring    *ringbuf.Reader
+	ring    *ring.Reader
 }
 
 func openKernel(o Options) (*kernelSource, error) {
@@ -76,12 +72,12 @@ func (k *kernelSource) load(types *btf.Spec, o Options) error {
 			return fmt.Errorf("setting %s: %w", name, err)
 		}
 	}
-	ring := spec.Maps["events"]
+	events := spec.Maps["events"]
 	switch {
 	case !o.Detail:
-		ring.MaxEntries = uint32(os.Getpagesize())
+		events.MaxEntries = uint32(os.Getpagesize())
 	case o.RingBytes != 0:
-		ring.MaxEntries = uint32(o.RingBytes)
+		events.MaxEntries = uint32(o.RingBytes)
 	}
 	if limit := int(spec.Maps["netns"].MaxEntries); len(o.Target.Netns) > limit {
 		return fmt.Errorf("%d network namespaces, %d at most", len(o.Target.Netns), limit)
@@ -96,7 +92,7 @@ func (k *kernelSource) load(types *btf.Spec, o Options) error {
 			return fmt.Errorf("network namespace %d: %w", inode, err)
 		}
 	}
-	if k.ring, err = ringbuf.NewReader(k.objects.Events); err != nil {
+	if k.ring, err = ring.NewReader(k.objects.Events); err != nil {
 		return err
 	}
 	if !hasReceiver {
@@ -177,65 +173,17 @@ func (k *kernelSource) stats() (Stats, error) {
 	return s, nil
 }
 
-// poll is how often the ring is looked at while there is something in it. The
-// kernel wakes the reader at the first event after 1 ms without a wake-up; so
-// after poll without an event, which is longer than that, the next event will.
-const poll = 5 * time.Millisecond
-
 func (k *kernelSource) events(ctx context.Context, fn func(Event)) error {
 	if !k.detail {
 		return &bpf.UnavailableError{What: "events of drops", Err: errors.New("needs Options.Detail")}
 	}
-	if !k.reading.TryLock() {
-		return errors.New("events of drops: somebody reads them already")
-	}
-	defer k.reading.Unlock()
-	// Flush makes the reader return what is in the ring, then ErrFlushed.
-	stop := context.AfterFunc(ctx, func() { _ = k.ring.Flush() })
-	defer stop()
-
-	var record ringbuf.Record
-	quiet := true
-	for {
-		if err := ctx.Err(); err != nil && quiet {
-			return err
+	return k.ring.Each(ctx, func(sample []byte) error {
+		event, err := decode(sample, k.reasons)
+		if err == nil {
+			fn(event)
 		}
-		if quiet {
-			k.ring.SetDeadline(time.Time{})
-		} else {
-			k.ring.SetDeadline(time.Now().Add(poll))
-		}
-		n, err := k.drain(&record, fn)
-		switch {
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			quiet = n == 0
-		case errors.Is(err, ringbuf.ErrFlushed):
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			quiet = false // the flush of an earlier call
-		case errors.Is(err, ringbuf.ErrClosed):
-			return os.ErrClosed
-		case err != nil:
-			return fmt.Errorf("reading events of drops: %w", err)
-		}
-	}
-}
-
-// drain reads until the ring has nothing more at the reader's deadline, and
-// returns how many events that were.
-func (k *kernelSource) drain(record *ringbuf.Record, fn func(Event)) (n int, err error) {
-	for {
-		if err := k.ring.ReadInto(record); err != nil {
-			return n, err
-		}
-		n++
-		event, err := decode(record.RawSample, k.reasons)
-		if err != nil {
-			return n, err
-		}
-		fn(event)
-	}
+		return err
+	})
 }
 
 func (k *kernelSource) close() error {
@@ -243,8 +191,5 @@ func (k *kernelSource) close() error {
 	for _, l := range k.links {
 		errs = append(errs, l.Close())
 	}
-	if k.ring != nil {
-		errs = append(errs, k.ring.Close())
-	}
-	return errors.Join(append(errs, k.objects.Close())...)
+	return errors.Join(append(errs, k.ring.Close(), k.objects.Close())...)
 }

@@ -2,6 +2,7 @@ package drop_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -176,13 +177,14 @@ func eventually(t *testing.T, what string, done func() bool) {
 	}
 }
 
-// open opens a probe in the kernel tier, or skips the test.
+// open opens a probe in the kernel tier; the test is skipped without its
+// capabilities.
 func open(t testing.TB, o drop.Options) *drop.Probe {
 	t.Helper()
 	o.MaxTier = bpf.TierKernel
 	p, err := drop.Open(o)
 	if err != nil {
-		t.Skip(err)
+		needs(t, err)
 	}
 	t.Cleanup(func() {
 		if err := p.Close(); err != nil {
@@ -190,9 +192,18 @@ func open(t testing.TB, o drop.Options) *drop.Probe {
 		}
 	})
 	if p.Tier() != bpf.TierKernel {
-		t.Skip(p.Why())
+		needs(t, p.Why())
 	}
 	return p
+}
+
+func needs(t testing.TB, err error) {
+	t.Helper()
+	var unavailable *bpf.UnavailableError
+	if errors.As(err, &unavailable) && len(unavailable.Missing) > 0 {
+		t.Skip(err)
+	}
+	t.Fatal(err)
 }
 
 // in is a target: these namespaces.

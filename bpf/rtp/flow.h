@@ -1,0 +1,388 @@
+/* The figures of a flow, and how it is recognised. */
+
+/* What Open was asked for. */
+const volatile bool explicit_ports;  /* only those in the map */
+const volatile __u32 rates[128];     /* clock rate of a payload type, Hz */
+
+#define WINDOW 512	 /* sequence numbers that are remembered */
+#define MAX_DROPOUT 3000 /* RFC 3550, A.1 */
+#define TIMESTAMPS 8	 /* frames that may be under way at once */
+#define AGREE 5		 /* packets that have to agree before a flow is one */
+#define NEAR 64		 /* how far apart their sequence numbers may be */
+
+struct flow {
+	__u64 version; /* as changed, once a change is done */
+	__u32 lock;
+	__u32 rate;
+	__u64 packets;
+	__u64 bytes;
+	__u64 duplicates;
+	__u64 reordered;
+	__u64 outliers;
+	__u64 restarts;
+	__u64 lost_before; /* up to the last restart */
+	__u64 unique;	   /* since the last restart, as all that follow: */
+	__u64 base;	   /* extended sequence number of the first packet */
+	__u64 max;	   /* and of the highest */
+	__u64 gaps;
+	__u64 frames;
+	__u64 markers;
+	__u64 jitter; /* 1/256 of a tick of the flow's clock */
+	__u64 first_ktime;
+	__u64 last_ktime;
+	__u32 timestamp; /* of the packet that came last */
+	__u16 restart_seq;
+	__u8 restarting;
+	__u8 payload_type;
+	__u32 timestamps[TIMESTAMPS];
+	__u64 seen[WINDOW / 64];
+	__u64 contended; /* packets that are in no figure here */
+	__u64 changed;	 /* increased before each change */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__type(key, struct flow_key);
+	__type(value, struct flow);
+	__uint(max_entries, 4096);
+} flows SEC(".maps");
+
+/* What may become a flow. The least recently used go when it is full. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__type(key, struct flow_key);
+	__type(value, struct flow);
+	__uint(max_entries, 1024);
+} candidates SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__type(key, __u16);
+	__type(value, __u8);
+	__uint(max_entries, 1024);
+} media_ports SEC(".maps");
+
+/* Per CPU: no one else writes them. */
+struct state {
+	__u64 refused; /* packets of flows that the map had no room for */
+	__u64 control_refused;
+	__u64 tcp_refused;
+	__u64 gaps_lost; /* events that the ring had no room for */
+	__u64 malformed; /* RTCP whose lengths do not add up */
+	__u64 woken;
+	struct flow fresh;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__type(key, __u32);
+	__type(value, struct state);
+	__uint(max_entries, 1);
+} states SEC(".maps");
+
+struct gap {
+	__u64 ktime;
+	struct flow_key key;
+	__u32 before; /* RTP timestamps of the packets around it */
+	__u32 after;
+	__u32 count;
+	__u16 first;
+	__u16 pad;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 18);
+} gaps SEC(".maps");
+
+struct packet {
+	__u64 now;
+	__u32 timestamp;
+	__u32 len;
+	__u16 seq;
+	__u8 payload_type;
+	__u8 marker;
+};
+
+/*
+ * Below 1024 there are DNS, NTP and their like. RTCP may have the port after
+ * RTP's (RFC 3550, section 11).
+ */
+static __always_inline bool watched(__u16 sport, __u16 dport, int control)
+{
+	__u16 below;
+
+	if (!explicit_ports)
+		return sport >= 1024 && dport >= 1024;
+	if (bpf_map_lookup_elem(&media_ports, &sport) || bpf_map_lookup_elem(&media_ports, &dport))
+		return true;
+	if (!control)
+		return false;
+	below = sport - 1;
+	if (bpf_map_lookup_elem(&media_ports, &below))
+		return true;
+	below = dport - 1;
+	return bpf_map_lookup_elem(&media_ports, &below);
+}
+
+static __always_inline void set_seen(struct flow *f, __u32 seq)
+{
+	f->seen[(seq >> 6) & (WINDOW / 64 - 1)] |= 1ull << (seq & 63);
+}
+
+static __always_inline void clear_seen(struct flow *f, __u32 seq)
+{
+	f->seen[(seq >> 6) & (WINDOW / 64 - 1)] &= ~(1ull << (seq & 63));
+}
+
+static __always_inline bool was_seen(struct flow *f, __u32 seq)
+{
+	return f->seen[(seq >> 6) & (WINDOW / 64 - 1)] >> (seq & 63) & 1;
+}
+
+static __always_inline void start_sequence(struct flow *f, __u16 seq)
+{
+	/* Room below, for packets that were overtaken by the first one. */
+	f->base = f->max = 0x10000 + seq;
+	f->unique = 0;
+	__builtin_memset(f->seen, 0, sizeof(f->seen));
+}
+
+static __always_inline void lost_gap(struct state *state, struct flow_key *key, struct flow *f, struct packet *p,
+				     __u16 missing)
+{
+	struct gap *g;
+	__u64 flags = BPF_RB_NO_WAKEUP;
+
+	f->gaps++;
+	g = bpf_ringbuf_reserve(&gaps, sizeof(*g), 0);
+	if (!g) {
+		state->gaps_lost++;
+		return;
+	}
+	g->ktime = p->now;
+	g->key = *key;
+	g->before = f->timestamp;
+	g->after = p->timestamp;
+	g->count = missing;
+	g->first = f->max + 1;
+	g->pad = 0;
+	/* The reader polls for a while once it is woken. */
+	if (p->now - state->woken > 1000000) {
+		state->woken = p->now;
+		flags = BPF_RB_FORCE_WAKEUP;
+	}
+	bpf_ringbuf_submit(g, flags);
+}
+
+/* Sets the place of a packet in the sequence. Returns false for an outlier. */
+static __always_inline bool sequence(struct state *state, struct flow_key *key, struct flow *f, struct packet *p)
+{
+	__u16 ahead = p->seq - (__u16)f->max;
+	__u16 behind = -ahead;
+
+	if (!f->packets) {
+		start_sequence(f, p->seq);
+	} else if (ahead == 1) {
+		f->max++;
+		clear_seen(f, f->max);
+	} else if (ahead && ahead < MAX_DROPOUT) {
+		lost_gap(state, key, f, p, ahead - 1);
+		if (ahead >= WINDOW) {
+			__builtin_memset(f->seen, 0, sizeof(f->seen));
+		} else {
+			for (int i = 1; i < WINDOW && i <= ahead; i++)
+				clear_seen(f, f->max + i);
+		}
+		f->max += ahead;
+	} else if (behind < WINDOW) {
+		if (was_seen(f, p->seq)) {
+			f->duplicates++;
+			return true;
+		}
+		f->reordered++;
+		f->unique++;
+		if (f->max - behind < f->base)
+			f->base = f->max - behind;
+		set_seen(f, p->seq);
+		return true;
+	} else if (f->restarting && p->seq == f->restart_seq) {
+		/* Two in a row: the source began anew (RFC 3550, A.1). */
+		f->lost_before += f->max - f->base + 1 - f->unique;
+		f->restarts++;
+		f->outliers--;
+		start_sequence(f, p->seq - 1);
+		f->unique = 1;
+		set_seen(f, p->seq - 1);
+		f->max++;
+	} else {
+		f->restarting = 1;
+		f->restart_seq = p->seq + 1;
+		f->outliers++;
+		return false;
+	}
+	f->restarting = 0;
+	f->unique++;
+	set_seen(f, p->seq);
+	return true;
+}
+
+/* A frame is a timestamp, as packets with the marker bit get lost, too. */
+static __always_inline void frame(struct flow *f, __u32 timestamp)
+{
+	for (int i = 0; i < TIMESTAMPS; i++)
+		if (i < f->frames && f->timestamps[i] == timestamp)
+			return;
+	f->timestamps[f->frames & (TIMESTAMPS - 1)] = timestamp;
+	f->frames++;
+}
+
+/*
+ * RFC 3550, A.8, in sixteenths of a tick. Only differences are multiplied: a
+ * time since boot would overflow after two days.
+ */
+static __always_inline void jitter(struct flow *f, struct packet *p)
+{
+	__u64 passed = p->now - f->last_ktime;
+	__s64 d;
+
+	if (passed > 1000000000000ull)
+		return;
+	d = (__s64)(passed * f->rate / 62500000) - (__s64)(__s32)(p->timestamp - f->timestamp) * 16;
+	if (d < 0)
+		d = -d;
+	f->jitter += d - ((f->jitter + 8) >> 4);
+}
+
+static __always_inline void account(struct state *state, struct flow_key *key, struct flow *f, struct packet *p)
+{
+	bool placed = sequence(state, key, f, p);
+
+	f->packets++;
+	f->bytes += p->len;
+	f->markers += p->marker;
+	f->payload_type = p->payload_type;
+	f->rate = rates[p->payload_type & 127];
+	if (f->packets == 1) {
+		f->first_ktime = p->now;
+		f->frames = 1;
+		f->timestamps[0] = p->timestamp;
+	} else if (placed) {
+		jitter(f, p);
+		if (p->timestamp != f->timestamp)
+			frame(f, p->timestamp);
+	} else {
+		return;
+	}
+	f->timestamp = p->timestamp;
+	f->last_ktime = p->now;
+}
+
+#define TRIES 256
+
+/*
+ * Two CPUs may have packets of one flow at once, and filters of sockets may not
+ * take the kernel's own locks. Who holds this one can't be interrupted by
+ * another packet, so it is short.
+ */
+static __noinline int update(struct state *state, struct flow_key *key, struct flow *f, struct packet *p)
+{
+	int i;
+
+	if (!state || !key || !f || !p)
+		return 0;
+	for (i = 0; i < TRIES; i++)
+		if (!__sync_val_compare_and_swap(&f->lock, 0, 1))
+			break;
+	if (i == TRIES) {
+		__sync_fetch_and_add(&f->contended, 1);
+		return 0;
+	}
+	f->changed++;
+	account(state, key, f, p);
+	f->version = f->changed;
+	__sync_lock_test_and_set(&f->lock, 0);
+	return 1;
+}
+
+static __always_inline struct flow *make_flow(struct state *state, struct flow_key *key, __u8 payload_type)
+{
+	struct flow *f = &state->fresh;
+
+	/* Only the zeros that it was born with are ever in it. */
+	if (bpf_map_update_elem(&flows, key, f, BPF_NOEXIST)) {
+		f = bpf_map_lookup_elem(&flows, key);
+		if (!f)
+			state->refused++;
+		return f;
+	}
+	return bpf_map_lookup_elem(&flows, key);
+}
+
+/*
+ * Counts a packet of what may be a flow. Once enough of them agree, all that
+ * they were is the flow's. Returns it for the packet at hand, else NULL.
+ */
+static __always_inline struct flow *candidate(struct state *state, struct flow_key *key, struct packet *p)
+{
+	struct flow *c = bpf_map_lookup_elem(&candidates, key);
+	__u16 apart;
+
+	if (!c) {
+		bpf_map_update_elem(&candidates, key, &state->fresh, BPF_ANY);
+		c = bpf_map_lookup_elem(&candidates, key);
+		if (!c)
+			return NULL;
+	}
+	if (c->packets) {
+		apart = p->seq - (__u16)c->max + NEAR;
+		if (c->payload_type != p->payload_type || apart > 2 * NEAR) {
+			bpf_map_update_elem(&candidates, key, &state->fresh, BPF_ANY);
+			return bpf_map_lookup_elem(&candidates, key);
+		}
+	}
+	if (c->packets + 1 < AGREE)
+		return c;
+	c->lock = 0;
+	if (bpf_map_update_elem(&flows, key, c, BPF_NOEXIST) && !bpf_map_lookup_elem(&flows, key)) {
+		state->refused++;
+		return NULL;
+	}
+	bpf_map_delete_elem(&candidates, key);
+	return bpf_map_lookup_elem(&flows, key);
+}
+
+#define MAX_SEGMENTS 128 /* UDP_MAX_SEGMENTS */
+
+/*
+ * A packet of the kernel's that is several on the wire (UDP_SEGMENT, UDP_GRO):
+ * each segment has an RTP header of its own.
+ */
+static __always_inline int segments(struct __sk_buff *skb, struct state *state, struct flow_key *key, struct flow *f,
+				    struct packet *p, __u32 at, __u32 left)
+{
+	__u32 size = skb->gso_size, overhead = at;
+	__u8 rtp[RTP_HEADER];
+
+	for (int i = 0; i < MAX_SEGMENTS; i++) {
+		if (i) {
+			if (left < RTP_HEADER || load(skb, at, rtp, sizeof(rtp)))
+				return 0;
+			p->marker = rtp[1] >> 7;
+			p->payload_type = rtp[1] & 0x7f;
+			p->seq = bpf_ntohs(*(__u16 *)(rtp + 2));
+			p->timestamp = bpf_ntohl(*(__u32 *)(rtp + 4));
+			/* Another source within one packet has a flow of its own. */
+			if (rtp[0] >> 6 != 2 || bpf_ntohl(*(__u32 *)(rtp + 8)) != key->ssrc)
+				goto next;
+		}
+		p->len = overhead + (left < size ? left : size);
+		update(state, key, f, p);
+	next:
+		if (left <= size)
+			return 0;
+		left -= size;
+		at += size;
+	}
+	return 0;
+}

@@ -1,0 +1,106 @@
+//go:build ignore
+
+/*
+ * Figures of RTP flows (RFC 3550), from packets that pass by. Nothing is copied
+ * to user space but gaps in the sequence, one event each.
+ */
+#include "../internal/headers/kernel.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_endian.h>
+
+char __license[] SEC("license") = "Dual MIT/GPL";
+
+#include "wire.h"
+#include "flow.h"
+#include "rtcp.h"
+#include "tcp.h"
+
+/* Returns where UDP's payload begins if there is one to look at, else 0. */
+static __always_inline int udp(struct __sk_buff *skb, struct flow_key *key, struct head *h, __u8 direction)
+{
+	__u16 length = bpf_ntohs(h->udp_len);
+	struct state *state;
+	struct packet p;
+	struct flow *f;
+	__u32 zero = 0;
+
+	if (h->rtp[0] >> 6 != 2 || length < 8 + RTP_HEADER)
+		return 0;
+	if (is_rtcp(h->rtp[1])) {
+		if (watched(key->sport, key->dport, 1))
+			rtcp(skb, key, h->at + 8, length - 8);
+		return 0;
+	}
+	p = (struct packet){
+		.now = bpf_ktime_get_ns(),
+		.timestamp = bpf_ntohl(*(__u32 *)(h->rtp + 4)),
+		.seq = bpf_ntohs(*(__u16 *)(h->rtp + 2)),
+		.payload_type = h->rtp[1] & 0x7f,
+		.marker = h->rtp[1] >> 7,
+		.len = h->at + length,
+	};
+	key->ssrc = bpf_ntohl(*(__u32 *)(h->rtp + 8));
+	state = bpf_map_lookup_elem(&states, &zero);
+	if (!state)
+		return 0;
+	f = bpf_map_lookup_elem(&flows, key);
+	if (!f) {
+		if (!watched(key->sport, key->dport, 0))
+			return 0;
+		f = explicit_ports ? make_flow(state, key, p.payload_type) : candidate(state, key, &p);
+		if (!f)
+			return 0;
+	}
+	if (skb->gso_size)
+		return segments(skb, state, key, f, &p, h->at + 8, length - 8);
+	update(state, key, f, &p);
+	return 0;
+}
+
+static __always_inline int tap(struct __sk_buff *skb, __u8 direction)
+{
+	struct flow_key key = {};
+	struct head h = {};
+
+	key.direction = direction;
+	key.ifindex = skb->ifindex;
+	/* A packet on loopback leaves and arrives: it counts when it arrives. */
+	if (key.ifindex == LOOPBACK && direction == EGRESS)
+		return 0;
+	if (skb->protocol == bpf_htons(ETH_P_IP)) {
+		if (ipv4(skb, &key, &h))
+			return 0;
+	} else if (skb->protocol == bpf_htons(ETH_P_IPV6)) {
+		if (ipv6(skb, &key, &h))
+			return 0;
+	} else {
+		return 0;
+	}
+	if (h.proto == IPPROTO_UDP)
+		return udp(skb, &key, &h, direction);
+	return tcp(skb, &key, &h);
+}
+
+/* On an AF_PACKET socket: 0 keeps the packet from its queue. */
+SEC("socket")
+int tap_packet(struct __sk_buff *skb)
+{
+	if (skb->pkt_type == PACKET_OTHERHOST)
+		return 0;
+	tap(skb, skb->pkt_type == PACKET_OUTGOING ? EGRESS : INGRESS);
+	return 0;
+}
+
+SEC("tcx/ingress")
+int tap_ingress(struct __sk_buff *skb)
+{
+	tap(skb, INGRESS);
+	return TCX_NEXT;
+}
+
+SEC("tcx/egress")
+int tap_egress(struct __sk_buff *skb)
+{
+	tap(skb, EGRESS);
+	return TCX_NEXT;
+}
