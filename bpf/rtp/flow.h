@@ -62,7 +62,36 @@ struct {
 	__uint(max_entries, 1024);
 } media_ports SEC(".maps");
 
-/* Per CPU: no one else writes them. */
+/* A source of media, as its receivers name it. */
+struct source {
+	__u8 saddr[16], daddr[16]; /* of the media, not of the RTCP packet */
+	__u32 ssrc;
+	__u16 family;
+	__u16 pad;
+};
+
+struct control {
+	__u64 pli;
+	__u64 fir;
+	__u64 nack;
+	__u64 nack_packets; /* sequence numbers that were asked for */
+	__u64 sender_reports;
+	__u64 receiver_reports;
+	__u64 byes;
+	__u64 ntp; /* of the last sender report, as the next three */
+	__u64 sender_ktime;
+	__u32 rtp_timestamp;
+	__u32 sender_packets;
+	__u32 sender_octets;
+	__u32 cumulative_lost; /* of the last receiver report: 24 bits, signed */
+	__u64 receiver_ktime;
+	__u32 extended_highest;
+	__u32 reported_jitter;
+	__u32 fraction_lost; /* of 256 */
+	__u32 pad;
+};
+
+/* Per CPU: no one else writes them. What is fresh stays all zero. */
 struct state {
 	__u64 refused; /* packets of flows that the map had no room for */
 	__u64 control_refused;
@@ -71,6 +100,7 @@ struct state {
 	__u64 malformed; /* RTCP whose lengths do not add up */
 	__u64 woken;
 	struct flow fresh;
+	struct control fresh_control;
 };
 
 struct {
@@ -90,6 +120,9 @@ struct gap {
 	__u16 pad;
 };
 
+/* So that the type is known where it is read. */
+const struct gap *gap_type __attribute__((unused));
+
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 1 << 18);
@@ -102,6 +135,7 @@ struct packet {
 	__u16 seq;
 	__u8 payload_type;
 	__u8 marker;
+	__u32 pad;
 };
 
 /*
@@ -285,7 +319,7 @@ static __always_inline void account(struct state *state, struct flow_key *key, s
  * take the kernel's own locks. Who holds this one can't be interrupted by
  * another packet, so it is short.
  */
-static __noinline int update(struct state *state, struct flow_key *key, struct flow *f, struct packet *p)
+__noinline int update(struct state *state, struct flow_key *key, struct flow *f, struct packet *p)
 {
 	int i;
 
@@ -309,7 +343,6 @@ static __always_inline struct flow *make_flow(struct state *state, struct flow_k
 {
 	struct flow *f = &state->fresh;
 
-	/* Only the zeros that it was born with are ever in it. */
 	if (bpf_map_update_elem(&flows, key, f, BPF_NOEXIST)) {
 		f = bpf_map_lookup_elem(&flows, key);
 		if (!f)

@@ -13,35 +13,6 @@
 #define MAX_BLOCKS 31 /* reports in a packet: its count has five bits */
 #define MAX_NACKS 32
 
-/* A source of media, as its receivers name it. */
-struct source {
-	__u8 saddr[16], daddr[16]; /* of the media, not of the RTCP packet */
-	__u32 ssrc;
-	__u16 family;
-	__u16 pad;
-};
-
-struct control {
-	__u64 pli;
-	__u64 fir;
-	__u64 nack;
-	__u64 nack_packets; /* sequence numbers that were asked for */
-	__u64 sender_reports;
-	__u64 receiver_reports;
-	__u64 byes;
-	__u64 ntp; /* of the last sender report, as the next three */
-	__u64 sender_ktime;
-	__u32 rtp_timestamp;
-	__u32 sender_packets;
-	__u32 sender_octets;
-	__u32 cumulative_lost; /* of the last receiver report: 24 bits, signed */
-	__u64 receiver_ktime;
-	__u32 extended_highest;
-	__u32 reported_jitter;
-	__u32 fraction_lost; /* of 256 */
-	__u32 pad;
-};
-
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__type(key, struct source);
@@ -52,7 +23,6 @@ struct {
 static __always_inline struct control *control_of(struct state *state, struct source *s, struct flow_key *key,
 						  __be32 ssrc, int from_sender)
 {
-	struct control zero = {};
 	struct control *c;
 
 	__builtin_memcpy(s->saddr, from_sender ? key->saddr : key->daddr, 16);
@@ -62,7 +32,7 @@ static __always_inline struct control *control_of(struct state *state, struct so
 	c = bpf_map_lookup_elem(&controls, s);
 	if (c)
 		return c;
-	bpf_map_update_elem(&controls, s, &zero, BPF_NOEXIST);
+	bpf_map_update_elem(&controls, s, &state->fresh_control, BPF_NOEXIST);
 	c = bpf_map_lookup_elem(&controls, s);
 	if (!c)
 		state->control_refused++;
@@ -77,7 +47,7 @@ struct report_block {
 	__be32 highest, jitter, lsr, dlsr;
 };
 
-static __noinline int report_blocks(struct __sk_buff *skb, struct state *state, struct flow_key *key, __u32 at,
+__noinline int report_blocks(struct __sk_buff *skb, struct state *state, struct flow_key *key, __u32 at,
 				    __u32 blocks)
 {
 	struct source s = {};
@@ -106,7 +76,7 @@ struct sender_info {
 	__be32 ssrc, ntp_seconds, ntp_fraction, timestamp, packets, octets;
 };
 
-static __noinline int sender_report(struct __sk_buff *skb, struct state *state, struct flow_key *key, __u32 at)
+__noinline int sender_report(struct __sk_buff *skb, struct state *state, struct flow_key *key, __u32 at)
 {
 	struct sender_info info;
 	struct source s = {};
@@ -139,10 +109,11 @@ static __always_inline int ones(__u16 bits)
 struct part {
 	__u32 at, size;
 	__u8 type, format;
+	__u16 pad;
 };
 
 /* Feedback: the media's source, then, for NACK and FIR, entries. */
-static __noinline int feedback(struct __sk_buff *skb, struct state *state, struct flow_key *key, struct part *p)
+__noinline int feedback(struct __sk_buff *skb, struct state *state, struct flow_key *key, struct part *p)
 {
 	struct source s = {};
 	struct control *c;
@@ -209,13 +180,13 @@ static __always_inline bool adds_up(struct __sk_buff *skb, __u32 at, __u32 size)
 	return false;
 }
 
-static __noinline int rtcp(struct __sk_buff *skb, struct flow_key *key, __u32 at, __u32 size)
+__noinline int rtcp(struct __sk_buff *skb, struct flow_key *key, __u32 at, __u32 size)
 {
 	struct source s = {};
 	struct rtcp_head h;
 	struct state *state;
 	struct control *c;
-	struct part p;
+	struct part p = {};
 	__u32 zero = 0, bytes;
 
 	state = bpf_map_lookup_elem(&states, &zero);
@@ -239,7 +210,10 @@ static __noinline int rtcp(struct __sk_buff *skb, struct flow_key *key, __u32 at
 			break;
 		case RTCP_RTPFB:
 		case RTCP_PSFB:
-			p = (struct part){.at = at, .size = bytes, .type = h.type, .format = h.first & 31};
+			p.at = at;
+			p.size = bytes;
+			p.type = h.type;
+			p.format = h.first & 31;
 			feedback(skb, state, key, &p);
 			break;
 		case RTCP_BYE:

@@ -85,7 +85,7 @@ static __always_inline struct stream *make_stream(struct flow_key *key)
 	return s;
 }
 
-static __noinline int tcp(struct __sk_buff *skb, struct flow_key *key, struct head *h)
+__noinline int tcp(struct __sk_buff *skb, struct flow_key *key, struct head *h)
 {
 	struct tcp_head t;
 	enum content content = OTHER;

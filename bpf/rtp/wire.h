@@ -35,6 +35,7 @@ struct head {
 	__u32 at;     /* where this stands, from the network header */
 	__u32 length; /* of the packet, from the network header */
 	__u8 proto;
+	__u8 pad[3];
 };
 
 #define HEAD 20 /* bytes of it that come from the packet */

@@ -1,0 +1,109 @@
+package rtp_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	pion "github.com/pion/rtp"
+
+	"github.com/debugsidecar/debugsidecar/bpf/internal/nettest"
+)
+
+// stream is the packets of one source of video as its network delivers them.
+type stream struct {
+	ssrc    uint32
+	packets [][]byte
+}
+
+// impairment is how often something befalls a packet, of 1.
+type impairment struct{ loss, duplicate, reorder float64 }
+
+var impaired = impairment{loss: 0.01, duplicate: 0.005, reorder: 0.02}
+
+// video makes a stream of frames of 8 packets, 30 a second, and impairs it.
+func video(random *rand.Rand, ssrc uint32, packets int, by impairment) stream {
+	type delivery struct {
+		packet []byte
+		at     int
+	}
+	var deliveries []delivery
+	seq, timestamp := uint16(random.Uint32()), random.Uint32()
+	for i := range packets {
+		b, err := (&pion.Packet{
+			Header: pion.Header{
+				Version: 2, Marker: i%8 == 7, PayloadType: 96, SequenceNumber: seq, Timestamp: timestamp, SSRC: ssrc,
+			},
+			Payload: make([]byte, 100),
+		}).Marshal()
+		if err != nil {
+			panic(err)
+		}
+		seq++
+		if i%8 == 7 {
+			timestamp += 3000
+		}
+		at := i * 2
+		if random.Float64() < by.loss {
+			continue
+		}
+		if random.Float64() < by.duplicate {
+			deliveries = append(deliveries, delivery{b, at + 2*random.IntN(40) + 1})
+		}
+		if random.Float64() < by.reorder {
+			at += 2*(1+random.IntN(20)) + 1
+		}
+		deliveries = append(deliveries, delivery{b, at})
+	}
+	slices.SortStableFunc(deliveries, func(a, b delivery) int { return a.at - b.at })
+	s := stream{ssrc: ssrc}
+	for _, d := range deliveries {
+		s.packets = append(s.packets, d.packet)
+	}
+	return s
+}
+
+// dial opens a socket of a sender.
+func dial(t *testing.T, ns *nettest.Namespace, to netip.AddrPort) *net.UDPConn {
+	t.Helper()
+	var conn *net.UDPConn
+	ns.Do(func() (err error) {
+		conn, err = net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(to))
+		return err
+	})
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// sendAll sends the packets of all streams in turn, and returns how many.
+func sendAll(t *testing.T, conns []*net.UDPConn, streams []stream, pause func()) (sent int) {
+	t.Helper()
+	for i := 0; ; i++ {
+		rest := false
+		for k, s := range streams {
+			if i >= len(s.packets) {
+				continue
+			}
+			rest = true
+			if _, err := conns[k%len(conns)].Write(s.packets[i]); err != nil {
+				t.Fatal(fmt.Errorf("packet %d: %w", sent, err))
+			}
+			sent++
+		}
+		if !rest {
+			return sent
+		}
+		if pause != nil {
+			pause()
+		}
+	}
+}
+
+// irregular pauses as a bad network does.
+func irregular(random *rand.Rand) func() {
+	return func() { time.Sleep(time.Duration(random.IntN(5000)) * time.Microsecond) }
+}

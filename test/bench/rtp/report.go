@@ -1,0 +1,116 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"time"
+)
+
+func report(w io.Writer, s settings, without, with, inside []result) error {
+	var flows, extra, lost, missed, wrong, gaps, sent, received, reads uint64
+	var worstRead, watched, latest, plainLatest, stole time.Duration
+	held := true
+	flows = uint64(s.flows)
+	for _, r := range slices.Concat(with, inside) {
+		flows = min(flows, r.seen)
+		extra, wrong = max(extra, r.extra), max(wrong, r.wrong)
+		lost, missed, gaps = lost+r.lost, missed+r.missed, gaps+r.gaps
+		sent, received, reads = sent+r.pace.Packets, received+r.received, reads+uint64(r.reads)
+		worstRead, latest = max(worstRead, r.longestRead), max(latest, r.pace.Latest)
+		watched += r.pace.Took
+		held = held && r.pace.Held()
+	}
+	var share, plain, differences []float64
+	for i := range with {
+		plain = append(plain, without[i].share())
+		share = append(share, with[i].share())
+		differences = append(differences, with[i].share()-without[i].share())
+		plainLatest = max(plainLatest, without[i].pace.Latest)
+		stole += with[i].stole + without[i].stole
+		held = held && without[i].pace.Held()
+	}
+	var programs time.Duration
+	var runs uint64
+	var program []float64
+	for _, r := range inside {
+		programs, runs = programs+r.programs, runs+r.runs
+		program = append(program, r.programs.Seconds()/r.pace.Took.Seconds())
+	}
+	mean, half := interval(differences)
+	mode := "packet socket"
+	if s.mode > 1 {
+		mode = "TCX"
+	}
+	fmt.Fprintf(w, "RTP tap, %s: %d flows of 720p at 30 frames (8 packets a frame), watched for %.0f s, read every %v\n\n",
+		mode, s.flows, watched.Seconds(), s.read)
+	fmt.Fprintf(w, "flows seen                    %d of %d, in the worst block; %d that nobody sent\n", flows, s.flows, extra)
+	fmt.Fprintf(w, "packets                       %d sent, %d received, %d missed by the tap\n", sent, received, missed)
+	fmt.Fprintf(w, "false loss                    %d packets, %d gaps; %d flows with any wrong figure\n", lost, gaps, wrong)
+	fmt.Fprintf(w, "pace                          %s: the latest frame %.1f ms behind with the tap, %.1f ms without; due every %.1f ms\n",
+		word(held), ms(latest), ms(plainLatest), ms(with[0].pace.Interval))
+	fmt.Fprintf(w, "processors busy, cores        %.3f without, %.3f with (median of %d blocks each)\n", median(plain), median(share), len(with))
+	fmt.Fprintf(w, "cost, share of one core       %.3f ± %.3f (mean of paired differences, 95 %% interval), kernel and user\n", mean, half)
+	if runs > 0 {
+		fmt.Fprintf(w, "  of that, in the programs    %.3f: %.0f ns a packet, by the kernel's statistics (which add to it)\n",
+			median(program), float64(programs.Nanoseconds())/float64(runs))
+	}
+	fmt.Fprintf(w, "reading all figures           %d times, %.1f ms at most\n", reads, ms(worstRead))
+	if stole > 0 {
+		fmt.Fprintf(w, "taken by the machine below    %v of processor time\n", stole.Round(tick))
+	}
+	if !held {
+		fmt.Fprintln(w, "\nThe sender could not hold the pace: the cost is that of fewer packets.")
+	}
+	if missed > 0 || wrong > 0 || flows != uint64(s.flows) || extra > 0 {
+		return fmt.Errorf("the tap's figures are not what was sent: %+v", with[len(with)-1].stats)
+	}
+	return nil
+}
+
+// share is how many processors were busy.
+func (r result) share() float64 { return r.busy.Seconds() / r.pace.Took.Seconds() }
+
+func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+func word(held bool) string {
+	if held {
+		return "held"
+	}
+	return "NOT HELD"
+}
+
+func median(values []float64) float64 {
+	if len(values) == 0 {
+		return math.NaN()
+	}
+	sorted := slices.Sorted(slices.Values(values))
+	n := len(sorted)
+	return (sorted[(n-1)/2] + sorted[n/2]) / 2
+}
+
+// student is the 97.5 % quantile of Student's t by degrees of freedom.
+var student = []float64{12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228,
+	2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086,
+	2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042}
+
+// interval returns the mean and half the width of its 95 % interval.
+func interval(values []float64) (mean, half float64) {
+	n := float64(len(values))
+	for _, v := range values {
+		mean += v / n
+	}
+	if n < 2 {
+		return mean, math.Inf(1)
+	}
+	var squares float64
+	for _, v := range values {
+		squares += (v - mean) * (v - mean)
+	}
+	t := 1.96
+	if int(n)-2 < len(student) {
+		t = student[int(n)-2]
+	}
+	return mean, t * math.Sqrt(squares/(n-1)/n)
+}

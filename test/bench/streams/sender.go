@@ -1,0 +1,242 @@
+package streams
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"runtime"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Config says what is sent. The zero value of a field takes its default, which
+// together are 720p at 30 frames and about 2.3 Mbit a second.
+type Config struct {
+	// To is the receiver; IPv4 or IPv6.
+	To netip.AddrPort
+	// Flows is how many there are, each from a socket of its own. Default 1200.
+	Flows int
+	// FramesPerSecond, PacketsPerFrame and PayloadBytes are those of each flow.
+	// Default 30, 8 and 1200.
+	FramesPerSecond, PacketsPerFrame, PayloadBytes int
+}
+
+// PayloadType and ClockRate are those of all flows.
+const (
+	PayloadType = 96
+	ClockRate   = 90000
+)
+
+func (c *Config) defaults() {
+	for field, value := range map[*int]int{
+		&c.Flows: 1200, &c.FramesPerSecond: 30, &c.PacketsPerFrame: 8, &c.PayloadBytes: 1200,
+	} {
+		if *field == 0 {
+			*field = value
+		}
+	}
+}
+
+// Flow is what was sent of one flow.
+type Flow struct {
+	SSRC            uint32
+	Source          netip.AddrPort
+	Packets, Frames uint64
+}
+
+// Sender sends from one thread.
+type Sender struct {
+	config  Config
+	sockets []int
+	flows   []Flow
+	seq     []uint16
+	frame   *frame
+	step    time.Duration // between two frames, of whatever flow
+	next    int           // flow whose turn it is
+}
+
+// Pace says how a run went.
+type Pace struct {
+	// Packets were sent; Refused the kernel had no room for.
+	Packets, Refused uint64
+	// Took is how long the run was, Latest how far a frame was behind its time.
+	Took, Latest time.Duration
+	// Interval is the time between two frames of a flow.
+	Interval time.Duration
+}
+
+// Held says whether every frame left before the next one of its flow was due.
+func (p Pace) Held() bool { return p.Latest < p.Interval && p.Refused == 0 }
+
+// NewSender opens the flows' sockets in the network namespace of the calling
+// thread.
+func NewSender(c Config) (*Sender, error) {
+	c.defaults()
+	s := &Sender{
+		config: c, flows: make([]Flow, c.Flows), seq: make([]uint16, c.Flows),
+		frame: newFrame(c.PacketsPerFrame, c.PayloadBytes),
+		step:  time.Second / time.Duration(c.FramesPerSecond*c.Flows),
+	}
+	for i := range c.Flows {
+		socket, source, err := connect(c.To)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("socket of flow %d: %w", i, err), s.Close())
+		}
+		s.sockets = append(s.sockets, socket)
+		s.flows[i] = Flow{SSRC: 0x10000000 + uint32(i), Source: source}
+		s.seq[i] = uint16(i * 7919) // some wrap early
+	}
+	return s, nil
+}
+
+// Flows returns what was sent so far. Not while Run runs.
+func (s *Sender) Flows() []Flow { return s.flows }
+
+// Run sends for d; the flows' frames are spread evenly over time. Sequence
+// numbers and timestamps go on from run to run.
+func (s *Sender) Run(d time.Duration) (Pace, error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	pace := Pace{Interval: time.Second / time.Duration(s.config.FramesPerSecond)}
+	start := time.Now()
+	for n := 0; ; n++ {
+		due := time.Duration(n) * s.step
+		if due >= d {
+			break
+		}
+		now := time.Since(start)
+		if now < due {
+			nap(max(due-now, time.Millisecond)) // one nap for the frames of a millisecond
+			now = time.Since(start)
+		}
+		pace.Latest = max(pace.Latest, now-due)
+		sent, err := s.send(s.next)
+		if err != nil {
+			return pace, err
+		}
+		pace.Packets += uint64(sent)
+		pace.Refused += uint64(s.config.PacketsPerFrame - sent)
+		s.next = (s.next + 1) % len(s.flows)
+	}
+	pace.Took = time.Since(start)
+	return pace, nil
+}
+
+// send sends a flow's next frame and returns how many packets of it left.
+func (s *Sender) send(i int) (int, error) {
+	f := &s.flows[i]
+	timestamp := uint32(f.Frames) * uint32(ClockRate/s.config.FramesPerSecond)
+	sent, err := s.frame.send(s.sockets[i], s.seq[i], timestamp, f.SSRC)
+	s.seq[i] += uint16(len(s.frame.messages)) // a refused packet is a lost one
+	f.Packets += uint64(sent)
+	f.Frames++
+	return sent, err
+}
+
+// Close closes the sockets.
+func (s *Sender) Close() error {
+	var errs []error
+	for _, socket := range s.sockets {
+		errs = append(errs, unix.Close(socket))
+	}
+	s.sockets = nil
+	return errors.Join(errs...)
+}
+
+// frame is a frame's packets as sendmmsg takes them: a header each, and one
+// payload for all.
+type frame struct {
+	headers  [][headerBytes]byte
+	vectors  [][2]unix.Iovec
+	messages []message
+	payload  []byte
+}
+
+const headerBytes = 12 // RFC 3550, section 5.1, without sources
+
+// message is struct mmsghdr of linux/socket.h.
+type message struct {
+	unix.Msghdr
+	n uint32
+	_ uint32
+}
+
+func newFrame(packets, payload int) *frame {
+	f := &frame{
+		headers: make([][headerBytes]byte, packets), vectors: make([][2]unix.Iovec, packets),
+		messages: make([]message, packets), payload: make([]byte, payload),
+	}
+	for i := range packets {
+		f.vectors[i][0].Base = &f.headers[i][0]
+		f.vectors[i][0].SetLen(headerBytes)
+		f.vectors[i][1].Base = &f.payload[0]
+		f.vectors[i][1].SetLen(payload)
+		f.messages[i].Iov = &f.vectors[i][0]
+		f.messages[i].SetIovlen(2)
+	}
+	return f
+}
+
+func (f *frame) send(socket int, seq uint16, timestamp, ssrc uint32) (int, error) {
+	for i := range f.headers {
+		h := &f.headers[i]
+		h[0], h[1] = 2<<6, PayloadType
+		if i == len(f.headers)-1 {
+			h[1] |= 1 << 7
+		}
+		binary.BigEndian.PutUint16(h[2:], seq+uint16(i))
+		binary.BigEndian.PutUint32(h[4:], timestamp)
+		binary.BigEndian.PutUint32(h[8:], ssrc)
+	}
+	for {
+		n, _, errno := unix.RawSyscall6(unix.SYS_SENDMMSG, uintptr(socket), uintptr(unsafe.Pointer(&f.messages[0])),
+			uintptr(len(f.messages)), unix.MSG_DONTWAIT, 0, 0)
+		switch errno {
+		case 0:
+			return int(n), nil
+		case unix.EINTR:
+		case unix.EAGAIN, unix.ENOBUFS:
+			return 0, nil
+		default:
+			return 0, fmt.Errorf("sending a frame: %w", errno)
+		}
+	}
+}
+
+func connect(to netip.AddrPort) (socket int, source netip.AddrPort, err error) {
+	family, addr := sockaddr(to)
+	if socket, err = unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0); err != nil {
+		return -1, source, err
+	}
+	if err = unix.Connect(socket, addr); err == nil {
+		addr, err = unix.Getsockname(socket)
+	}
+	if err != nil {
+		unix.Close(socket)
+		return -1, source, err
+	}
+	switch a := addr.(type) {
+	case *unix.SockaddrInet4:
+		source = netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port))
+	case *unix.SockaddrInet6:
+		source = netip.AddrPortFrom(netip.AddrFrom16(a.Addr), uint16(a.Port))
+	}
+	return socket, source, nil
+}
+
+func sockaddr(a netip.AddrPort) (family int, addr unix.Sockaddr) {
+	if a.Addr().Is4() {
+		return unix.AF_INET, &unix.SockaddrInet4{Addr: a.Addr().As4(), Port: int(a.Port())}
+	}
+	return unix.AF_INET6, &unix.SockaddrInet6{Addr: a.Addr().As16(), Port: int(a.Port())}
+}
+
+// nap sleeps in the kernel, on this thread: the runtime's timers would wake
+// others.
+func nap(d time.Duration) {
+	ts := unix.NsecToTimespec(int64(d))
+	_ = unix.Nanosleep(&ts, nil)
+}
