@@ -159,19 +159,58 @@ static __always_inline bool watched(__u16 sport, __u16 dport, int control)
 	return bpf_map_lookup_elem(&media_ports, &below);
 }
 
-static __always_inline void set_seen(struct flow *f, __u32 seq)
+/*
+ * The window is a ring of bits. A filter without CAP_PERFMON may not compute
+ * where in a map's value to look, so every word is touched, each at a place that
+ * is fixed, and a mask picks the one that is meant.
+ */
+#define WORDS (WINDOW / 64)
+
+static __always_inline __u64 bit_in_word(__u32 seq, int word)
 {
-	f->seen[(seq >> 6) & (WINDOW / 64 - 1)] |= 1ull << (seq & 63);
+	return ((seq >> 6) & (WORDS - 1)) == word ? 1ull << (seq & 63) : 0;
 }
 
-static __always_inline void clear_seen(struct flow *f, __u32 seq)
+static __always_inline void set_seen(struct flow *f, __u32 seq)
 {
-	f->seen[(seq >> 6) & (WINDOW / 64 - 1)] &= ~(1ull << (seq & 63));
+#pragma unroll
+	for (int w = 0; w < WORDS; w++)
+		f->seen[w] |= bit_in_word(seq, w);
 }
 
 static __always_inline bool was_seen(struct flow *f, __u32 seq)
 {
-	return f->seen[(seq >> 6) & (WINDOW / 64 - 1)] >> (seq & 63) & 1;
+	__u64 found = 0;
+
+#pragma unroll
+	for (int w = 0; w < WORDS; w++)
+		found |= f->seen[w] & bit_in_word(seq, w);
+	return found;
+}
+
+static __always_inline __u64 lowest(__s32 n)
+{
+	return n <= 0 ? 0 : n >= 64 ? ~0ull : (1ull << n) - 1;
+}
+
+/*
+ * Which bits of a word stand for the count numbers, less than WINDOW, from first
+ * on. A function of its own is verified once; in line, each way through it would
+ * be followed with each way through the eight before.
+ */
+__noinline __u64 bits_between(__u32 word, __u32 first, __s32 count)
+{
+	/* How far the word's first bit is from first; the ring ends at WINDOW. */
+	__s32 from = (word * 64 - first) & (WINDOW - 1);
+
+	return lowest(count - from) | (lowest(count + WINDOW - from) & ~lowest(WINDOW - from));
+}
+
+static __always_inline void clear_seen(struct flow *f, __u32 first, __s32 count)
+{
+#pragma unroll
+	for (int w = 0; w < WORDS; w++)
+		f->seen[w] &= ~bits_between(w, first, count);
 }
 
 static __always_inline void start_sequence(struct flow *f, __u16 seq)
@@ -218,16 +257,13 @@ static __always_inline bool sequence(struct state *state, struct flow_key *key, 
 	if (!f->packets) {
 		start_sequence(f, p->seq);
 	} else if (ahead == 1) {
-		f->max++;
-		clear_seen(f, f->max);
+		f->max++; /* its bit is set below, whatever it was */
 	} else if (ahead && ahead < MAX_DROPOUT) {
 		lost_gap(state, key, f, p, ahead - 1);
-		if (ahead >= WINDOW) {
+		if (ahead >= WINDOW)
 			__builtin_memset(f->seen, 0, sizeof(f->seen));
-		} else {
-			for (int i = 1; i < WINDOW && i <= ahead; i++)
-				clear_seen(f, f->max + i);
-		}
+		else
+			clear_seen(f, f->max + 1, ahead);
 		f->max += ahead;
 	} else if (behind < WINDOW) {
 		if (was_seen(f, p->seq)) {
@@ -264,10 +300,14 @@ static __always_inline bool sequence(struct state *state, struct flow_key *key, 
 /* A frame is a timestamp, as packets with the marker bit get lost, too. */
 static __always_inline void frame(struct flow *f, __u32 timestamp)
 {
+#pragma unroll
 	for (int i = 0; i < TIMESTAMPS; i++)
 		if (i < f->frames && f->timestamps[i] == timestamp)
 			return;
-	f->timestamps[f->frames & (TIMESTAMPS - 1)] = timestamp;
+#pragma unroll
+	for (int i = TIMESTAMPS - 1; i > 0; i--)
+		f->timestamps[i] = f->timestamps[i - 1];
+	f->timestamps[0] = timestamp;
 	f->frames++;
 }
 
@@ -312,34 +352,9 @@ static __always_inline void account(struct state *state, struct flow_key *key, s
 	f->last_ktime = p->now;
 }
 
-#define TRIES 256
+#define TRIES 16
 
-/*
- * Two CPUs may have packets of one flow at once, and filters of sockets may not
- * take the kernel's own locks. Who holds this one can't be interrupted by
- * another packet, so it is short.
- */
-__noinline int update(struct state *state, struct flow_key *key, struct flow *f, struct packet *p)
-{
-	int i;
-
-	if (!state || !key || !f || !p)
-		return 0;
-	for (i = 0; i < TRIES; i++)
-		if (!__sync_val_compare_and_swap(&f->lock, 0, 1))
-			break;
-	if (i == TRIES) {
-		__sync_fetch_and_add(&f->contended, 1);
-		return 0;
-	}
-	f->changed++;
-	account(state, key, f, p);
-	f->version = f->changed;
-	__sync_lock_test_and_set(&f->lock, 0);
-	return 1;
-}
-
-static __always_inline struct flow *make_flow(struct state *state, struct flow_key *key, __u8 payload_type)
+static __always_inline struct flow *make_flow(struct state *state, struct flow_key *key)
 {
 	struct flow *f = &state->fresh;
 
@@ -385,16 +400,58 @@ static __always_inline struct flow *candidate(struct state *state, struct flow_k
 	return bpf_map_lookup_elem(&flows, key);
 }
 
+#define TRIES 16
+
+/*
+ * Counts a packet in its flow, if it belongs to one.
+ *
+ * Two CPUs may have packets of one flow at once, and filters of sockets may not
+ * take the kernel's own locks. Who holds this one can't be interrupted by
+ * another packet, so it is short.
+ */
+__noinline int count(struct flow_key *key, struct packet *p)
+{
+	struct state *state;
+	struct flow *f;
+	__u32 zero = 0;
+	int i;
+
+	if (!key || !p)
+		return 0;
+	state = bpf_map_lookup_elem(&states, &zero);
+	if (!state)
+		return 0;
+	f = bpf_map_lookup_elem(&flows, key);
+	if (!f) {
+		if (!rates[p->payload_type & 127] || !watched(key->sport, key->dport, 0))
+			return 0;
+		f = explicit_ports ? make_flow(state, key) : candidate(state, key, p);
+		if (!f)
+			return 0;
+	}
+	for (i = 0; i < TRIES; i++)
+		if (!__sync_val_compare_and_swap(&f->lock, 0, 1))
+			break;
+	if (i == TRIES) {
+		__sync_fetch_and_add(&f->contended, 1);
+		return 0;
+	}
+	f->changed++;
+	account(state, key, f, p);
+	f->version = f->changed;
+	__sync_lock_test_and_set(&f->lock, 0);
+	return 0;
+}
+
 #define MAX_SEGMENTS 128 /* UDP_MAX_SEGMENTS */
 
 /*
  * A packet of the kernel's that is several on the wire (UDP_SEGMENT, UDP_GRO):
  * each segment has an RTP header of its own.
  */
-static __always_inline int segments(struct __sk_buff *skb, struct state *state, struct flow_key *key, struct flow *f,
-				    struct packet *p, __u32 at, __u32 left)
+static __always_inline int segments(struct __sk_buff *skb, struct flow_key *key, struct packet *p, __u32 at, __u32 left)
 {
-	__u32 size = skb->gso_size, overhead = at;
+	__u32 size = skb->gso_size, overhead = at, ssrc = key->ssrc;
 	__u8 rtp[RTP_HEADER];
 
 	for (int i = 0; i < MAX_SEGMENTS; i++) {
@@ -405,17 +462,18 @@ static __always_inline int segments(struct __sk_buff *skb, struct state *state, 
 			p->payload_type = rtp[1] & 0x7f;
 			p->seq = bpf_ntohs(*(__u16 *)(rtp + 2));
 			p->timestamp = bpf_ntohl(*(__u32 *)(rtp + 4));
-			/* Another source within one packet has a flow of its own. */
-			if (rtp[0] >> 6 != 2 || bpf_ntohl(*(__u32 *)(rtp + 8)) != key->ssrc)
+			key->ssrc = bpf_ntohl(*(__u32 *)(rtp + 8));
+			if (rtp[0] >> 6 != 2 || is_rtcp(rtp[1]))
 				goto next;
 		}
 		p->len = overhead + (left < size ? left : size);
-		update(state, key, f, p);
+		count(key, p);
 	next:
 		if (left <= size)
-			return 0;
+			break;
 		left -= size;
 		at += size;
 	}
+	key->ssrc = ssrc;
 	return 0;
 }

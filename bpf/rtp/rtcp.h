@@ -160,8 +160,21 @@ struct rtcp_head {
 	__be32 ssrc;
 };
 
+__noinline int bye(struct state *state, struct flow_key *key, __be32 ssrc)
+{
+	struct source s = {};
+	struct control *c;
+
+	if (!state || !key)
+		return 0;
+	c = control_of(state, &s, key, ssrc, 1);
+	if (c)
+		INCREASE(c->byes, 1);
+	return 0;
+}
+
 /* RFC 3550, A.2: the lengths must add up to the packet's. */
-static __always_inline bool adds_up(struct __sk_buff *skb, __u32 at, __u32 size)
+__noinline int adds_up(struct __sk_buff *skb, __u32 at, __u32 size)
 {
 	struct rtcp_head h;
 	__u32 bytes;
@@ -182,10 +195,8 @@ static __always_inline bool adds_up(struct __sk_buff *skb, __u32 at, __u32 size)
 
 __noinline int rtcp(struct __sk_buff *skb, struct flow_key *key, __u32 at, __u32 size)
 {
-	struct source s = {};
 	struct rtcp_head h;
 	struct state *state;
-	struct control *c;
 	struct part p = {};
 	__u32 zero = 0, bytes;
 
@@ -217,9 +228,7 @@ __noinline int rtcp(struct __sk_buff *skb, struct flow_key *key, __u32 at, __u32
 			feedback(skb, state, key, &p);
 			break;
 		case RTCP_BYE:
-			c = control_of(state, &s, key, h.ssrc, 1);
-			if (c)
-				INCREASE(c->byes, 1);
+			bye(state, key, h.ssrc);
 			break;
 		}
 		if (bytes >= size)

@@ -15,14 +15,10 @@ char __license[] SEC("license") = "Dual MIT/GPL";
 #include "rtcp.h"
 #include "tcp.h"
 
-/* Returns where UDP's payload begins if there is one to look at, else 0. */
-static __always_inline int udp(struct __sk_buff *skb, struct flow_key *key, struct head *h, __u8 direction)
+static __always_inline int udp(struct __sk_buff *skb, struct flow_key *key, struct head *h)
 {
 	__u16 length = bpf_ntohs(h->udp_len);
-	struct state *state;
 	struct packet p;
-	struct flow *f;
-	__u32 zero = 0;
 
 	if (h->rtp[0] >> 6 != 2 || length < 8 + RTP_HEADER)
 		return 0;
@@ -40,21 +36,9 @@ static __always_inline int udp(struct __sk_buff *skb, struct flow_key *key, stru
 		.len = h->at + length,
 	};
 	key->ssrc = bpf_ntohl(*(__u32 *)(h->rtp + 8));
-	state = bpf_map_lookup_elem(&states, &zero);
-	if (!state)
-		return 0;
-	f = bpf_map_lookup_elem(&flows, key);
-	if (!f) {
-		if (!watched(key->sport, key->dport, 0))
-			return 0;
-		f = explicit_ports ? make_flow(state, key, p.payload_type) : candidate(state, key, &p);
-		if (!f)
-			return 0;
-	}
 	if (skb->gso_size)
-		return segments(skb, state, key, f, &p, h->at + 8, length - 8);
-	update(state, key, f, &p);
-	return 0;
+		return segments(skb, key, &p, h->at + 8, length - 8);
+	return count(key, &p);
 }
 
 static __always_inline int tap(struct __sk_buff *skb, __u8 direction)
@@ -77,7 +61,7 @@ static __always_inline int tap(struct __sk_buff *skb, __u8 direction)
 		return 0;
 	}
 	if (h.proto == IPPROTO_UDP)
-		return udp(skb, &key, &h, direction);
+		return udp(skb, &key, &h);
 	return tcp(skb, &key, &h);
 }
 

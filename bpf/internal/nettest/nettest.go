@@ -70,8 +70,9 @@ func (n *Namespace) Do(fn func() error) {
 }
 
 // Veth joins two namespaces with a pair of virtual Ethernet devices, each named
-// as it says, with these addresses (as 10.1.0.1/24, fd00::1/64), both up. Duplicate address
-// detection is off, so IPv6 works at once.
+// as it says, with these addresses (as 10.1.0.1/24, fd00::1/64), both up. Each
+// knows the other's hardware address, and duplicate address detection is off, so
+// that no packet waits for a neighbour.
 func Veth(t testing.TB, a *Namespace, aName string, aAddrs []string, b *Namespace, bName string, bAddrs []string) {
 	t.Helper()
 	a.Do(func() error {
@@ -81,11 +82,13 @@ func Veth(t testing.TB, a *Namespace, aName string, aAddrs []string, b *Namespac
 			LinkAttrs: attrs, PeerName: bName, PeerNamespace: netlink.NsFd(int(b.file.Fd())),
 		})
 	})
-	a.address(aName, aAddrs)
-	b.address(bName, bAddrs)
+	aHardware, bHardware := a.address(aName, aAddrs), b.address(bName, bAddrs)
+	a.neighbours(aName, bAddrs, bHardware)
+	b.neighbours(bName, aAddrs, aHardware)
 }
 
-func (n *Namespace) address(name string, addrs []string) {
+// address sets an interface up with addresses, and returns its hardware address.
+func (n *Namespace) address(name string, addrs []string) (hardware net.HardwareAddr) {
 	n.t.Helper()
 	n.Do(func() error {
 		link, err := netlink.LinkByName(name)
@@ -102,7 +105,32 @@ func (n *Namespace) address(name string, addrs []string) {
 				return fmt.Errorf("address %s: %w", a, err)
 			}
 		}
+		hardware = link.Attrs().HardwareAddr
 		return netlink.LinkSetUp(link)
+	})
+	return hardware
+}
+
+func (n *Namespace) neighbours(name string, addrs []string, hardware net.HardwareAddr) {
+	n.t.Helper()
+	n.Do(func() error {
+		link, err := netlink.LinkByName(name)
+		if err != nil {
+			return err
+		}
+		for _, a := range addrs {
+			ip, _, err := net.ParseCIDR(a)
+			if err != nil {
+				return err
+			}
+			err = netlink.NeighSet(&netlink.Neigh{
+				LinkIndex: link.Attrs().Index, IP: ip, HardwareAddr: hardware, State: netlink.NUD_PERMANENT,
+			})
+			if err != nil {
+				return fmt.Errorf("neighbour %s: %w", a, err)
+			}
+		}
+		return nil
 	})
 }
 

@@ -49,9 +49,6 @@ func (r *Reader) Each(ctx context.Context, fn func([]byte) error) error {
 		return ErrBusy
 	}
 	defer r.reading.Unlock()
-	if err := ctx.Err(); err != nil {
-		return err
-	}
 	// Flush makes the reader return what is in the ring, then ErrFlushed.
 	stop := context.AfterFunc(ctx, func() { _ = r.ring.Flush() })
 	defer stop()

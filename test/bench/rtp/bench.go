@@ -37,7 +37,7 @@ type result struct {
 	seen, lost, missed, wrong uint64 // flows, then packets, packets, flows
 	extra                     uint64 // flows that nobody sent
 	reads                     int
-	longestRead               time.Duration
+	longestRead, reading      time.Duration
 	gaps                      uint64
 	stats                     rtp.Stats
 	programs                  time.Duration // run time of the programs
@@ -108,7 +108,10 @@ func (b *bench) run(d time.Duration, s state) (r result, err error) {
 		defer w.tap.Close()
 	}
 	before := append([]streams.Flow(nil), b.sender.Flows()...)
-	received := b.receiver.Packets()
+	received, err := b.receiver.Packets()
+	if err != nil {
+		return r, err
+	}
 	busy, stole, err := processors()
 	if err != nil {
 		return r, err
@@ -121,11 +124,17 @@ func (b *bench) run(d time.Duration, s state) (r result, err error) {
 		return r, err
 	}
 	r.busy, r.stole = busyAfter-busy, stoleAfter-stole
-	// What is sent is in the receiver's buffer; it only has to be read.
-	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
-		if r.received = b.receiver.Packets() - received; r.received == r.pace.Packets {
+	// Over a veth pair what was sent has arrived, but for what another processor
+	// is at.
+	for range 100 {
+		now, err := b.receiver.Packets()
+		if err != nil {
+			return r, err
+		}
+		if r.received = now - received; r.received == r.pace.Packets {
 			break
 		}
+		time.Sleep(time.Millisecond)
 	}
 	if w == nil {
 		return r, nil
@@ -140,6 +149,7 @@ type watcher struct {
 	wait   sync.WaitGroup
 	reads  int
 	worst  time.Duration
+	took   time.Duration
 	gaps   uint64
 	failed error
 }
@@ -167,6 +177,7 @@ func (b *bench) watch() (*watcher, error) {
 			}
 			w.reads++
 			w.worst = max(w.worst, time.Since(start))
+			w.took += time.Since(start)
 		}
 	})
 	w.wait.Go(func() { _ = tap.Gaps(ctx, func(rtp.Gap) { w.gaps++ }) })
@@ -180,7 +191,7 @@ func (w *watcher) finish(r *result, before, after []streams.Flow, s state) error
 	if w.failed != nil {
 		return w.failed
 	}
-	r.reads, r.longestRead, r.gaps = w.reads, w.worst, w.gaps
+	r.reads, r.longestRead, r.reading, r.gaps = w.reads, w.worst, w.took, w.gaps
 	flows, err := w.tap.Flows()
 	if err != nil {
 		return err

@@ -6,30 +6,31 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"github.com/debugsidecar/debugsidecar/bpf/rtp"
+	"github.com/debugsidecar/debugsidecar/test/bench/streams"
 )
 
 func report(w io.Writer, s settings, without, with, inside []result) error {
-	var flows, extra, lost, missed, wrong, gaps, sent, received, reads uint64
-	var worstRead, watched, latest, plainLatest, stole time.Duration
-	held := true
+	var flows, extra, lost, missed, wrong, gaps, received, reads uint64
+	var worstRead, reading, stole time.Duration
+	var watched, plainPace streams.Pace
 	flows = uint64(s.flows)
 	for _, r := range slices.Concat(with, inside) {
 		flows = min(flows, r.seen)
 		extra, wrong = max(extra, r.extra), max(wrong, r.wrong)
 		lost, missed, gaps = lost+r.lost, missed+r.missed, gaps+r.gaps
-		sent, received, reads = sent+r.pace.Packets, received+r.received, reads+uint64(r.reads)
-		worstRead, latest = max(worstRead, r.longestRead), max(latest, r.pace.Latest)
-		watched += r.pace.Took
-		held = held && r.pace.Held()
+		received, reads = received+r.received, reads+uint64(r.reads)
+		worstRead, reading = max(worstRead, r.longestRead), reading+r.reading
+		watched = watched.Add(r.pace)
 	}
 	var share, plain, differences []float64
 	for i := range with {
 		plain = append(plain, without[i].share())
 		share = append(share, with[i].share())
 		differences = append(differences, with[i].share()-without[i].share())
-		plainLatest = max(plainLatest, without[i].pace.Latest)
+		plainPace = plainPace.Add(without[i].pace)
 		stole += with[i].stole + without[i].stole
-		held = held && without[i].pace.Held()
 	}
 	var programs time.Duration
 	var runs uint64
@@ -40,27 +41,28 @@ func report(w io.Writer, s settings, without, with, inside []result) error {
 	}
 	mean, half := interval(differences)
 	mode := "packet socket"
-	if s.mode > 1 {
+	if s.mode == rtp.TCX {
 		mode = "TCX"
 	}
 	fmt.Fprintf(w, "RTP tap, %s: %d flows of 720p at 30 frames (8 packets a frame), watched for %.0f s, read every %v\n\n",
-		mode, s.flows, watched.Seconds(), s.read)
+		mode, s.flows, watched.Took.Seconds(), s.read)
 	fmt.Fprintf(w, "flows seen                    %d of %d, in the worst block; %d that nobody sent\n", flows, s.flows, extra)
-	fmt.Fprintf(w, "packets                       %d sent, %d received, %d missed by the tap\n", sent, received, missed)
+	fmt.Fprintf(w, "packets                       %d sent, %d received, %d missed by the tap\n", watched.Packets, received, missed)
 	fmt.Fprintf(w, "false loss                    %d packets, %d gaps; %d flows with any wrong figure\n", lost, gaps, wrong)
-	fmt.Fprintf(w, "pace                          %s: the latest frame %.1f ms behind with the tap, %.1f ms without; due every %.1f ms\n",
-		word(held), ms(latest), ms(plainLatest), ms(with[0].pace.Interval))
+	fmt.Fprintf(w, "pace with the tap             %s\n", pace(watched))
+	fmt.Fprintf(w, "pace without                  %s\n", pace(plainPace))
 	fmt.Fprintf(w, "processors busy, cores        %.3f without, %.3f with (median of %d blocks each)\n", median(plain), median(share), len(with))
 	fmt.Fprintf(w, "cost, share of one core       %.3f ± %.3f (mean of paired differences, 95 %% interval), kernel and user\n", mean, half)
 	if runs > 0 {
 		fmt.Fprintf(w, "  of that, in the programs    %.3f: %.0f ns a packet, by the kernel's statistics (which add to it)\n",
 			median(program), float64(programs.Nanoseconds())/float64(runs))
 	}
-	fmt.Fprintf(w, "reading all figures           %d times, %.1f ms at most\n", reads, ms(worstRead))
+	fmt.Fprintf(w, "reading all figures           %d times, %.1f ms on average, %.1f ms at most\n",
+		reads, ms(reading)/float64(max(1, reads)), ms(worstRead))
 	if stole > 0 {
 		fmt.Fprintf(w, "taken by the machine below    %v of processor time\n", stole.Round(tick))
 	}
-	if !held {
+	if !watched.Held() || !plainPace.Held() {
 		fmt.Fprintln(w, "\nThe sender could not hold the pace: the cost is that of fewer packets.")
 	}
 	if missed > 0 || wrong > 0 || flows != uint64(s.flows) || extra > 0 {
@@ -74,11 +76,14 @@ func (r result) share() float64 { return r.busy.Seconds() / r.pace.Took.Seconds(
 
 func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
-func word(held bool) string {
-	if held {
-		return "held"
+// pace says how far the sender kept to it.
+func pace(p streams.Pace) string {
+	held := "held"
+	if !p.Held() {
+		held = "NOT HELD"
 	}
-	return "NOT HELD"
+	return fmt.Sprintf("%s: %d of %d frames left after the next one was due, the latest %.1f ms behind; %d packets refused",
+		held, p.Late, p.Frames, ms(p.Latest), p.Refused)
 }
 
 func median(values []float64) float64 {

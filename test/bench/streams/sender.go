@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"runtime"
+	"sync"
 	"time"
 	"unsafe"
 
@@ -22,6 +23,8 @@ type Config struct {
 	// FramesPerSecond, PacketsPerFrame and PayloadBytes are those of each flow.
 	// Default 30, 8 and 1200.
 	FramesPerSecond, PacketsPerFrame, PayloadBytes int
+	// Threads share the flows between them. Default 2.
+	Threads int
 }
 
 // PayloadType and ClockRate are those of all flows.
@@ -32,7 +35,7 @@ const (
 
 func (c *Config) defaults() {
 	for field, value := range map[*int]int{
-		&c.Flows: 1200, &c.FramesPerSecond: 30, &c.PacketsPerFrame: 8, &c.PayloadBytes: 1200,
+		&c.Flows: 1200, &c.FramesPerSecond: 30, &c.PacketsPerFrame: 8, &c.PayloadBytes: 1200, &c.Threads: 2,
 	} {
 		if *field == 0 {
 			*field = value
@@ -47,29 +50,36 @@ type Flow struct {
 	Packets, Frames uint64
 }
 
-// Sender sends from one thread.
+// Sender sends all flows.
 type Sender struct {
 	config  Config
 	sockets []int
 	flows   []Flow
 	seq     []uint16
-	frame   *frame
-	step    time.Duration // between two frames, of whatever flow
-	next    int           // flow whose turn it is
+	frames  []*frame // of each thread
 }
 
 // Pace says how a run went.
 type Pace struct {
 	// Packets were sent; Refused the kernel had no room for.
 	Packets, Refused uint64
+	// Frames were sent, of which Late left after the next one of their flow was
+	// due.
+	Frames, Late uint64
 	// Took is how long the run was, Latest how far a frame was behind its time.
 	Took, Latest time.Duration
-	// Interval is the time between two frames of a flow.
-	Interval time.Duration
 }
 
-// Held says whether every frame left before the next one of its flow was due.
-func (p Pace) Held() bool { return p.Latest < p.Interval && p.Refused == 0 }
+// Add puts another run's figures to these.
+func (p Pace) Add(o Pace) Pace {
+	return Pace{
+		Packets: p.Packets + o.Packets, Refused: p.Refused + o.Refused, Frames: p.Frames + o.Frames, Late: p.Late + o.Late,
+		Took: p.Took + o.Took, Latest: max(p.Latest, o.Latest),
+	}
+}
+
+// Held says whether all packets left, and of 100 frames 99 in time.
+func (p Pace) Held() bool { return p.Refused == 0 && p.Late*100 <= p.Frames }
 
 // NewSender opens the flows' sockets in the network namespace of the calling
 // thread.
@@ -77,8 +87,9 @@ func NewSender(c Config) (*Sender, error) {
 	c.defaults()
 	s := &Sender{
 		config: c, flows: make([]Flow, c.Flows), seq: make([]uint16, c.Flows),
-		frame: newFrame(c.PacketsPerFrame, c.PayloadBytes),
-		step:  time.Second / time.Duration(c.FramesPerSecond*c.Flows),
+	}
+	for range c.Threads {
+		s.frames = append(s.frames, newFrame(c.PacketsPerFrame, c.PayloadBytes))
 	}
 	for i := range c.Flows {
 		socket, source, err := connect(c.To)
@@ -95,42 +106,62 @@ func NewSender(c Config) (*Sender, error) {
 // Flows returns what was sent so far. Not while Run runs.
 func (s *Sender) Flows() []Flow { return s.flows }
 
-// Run sends for d; the flows' frames are spread evenly over time. Sequence
-// numbers and timestamps go on from run to run.
+// Run sends for d, whole rounds of one frame a flow; they are spread evenly over
+// the time between two frames. Sequence numbers and timestamps go on from run to
+// run.
 func (s *Sender) Run(d time.Duration) (Pace, error) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	pace := Pace{Interval: time.Second / time.Duration(s.config.FramesPerSecond)}
 	start := time.Now()
-	for n := 0; ; n++ {
-		due := time.Duration(n) * s.step
-		if due >= d {
-			break
-		}
-		now := time.Since(start)
-		if now < due {
-			nap(max(due-now, time.Millisecond)) // one nap for the frames of a millisecond
-			now = time.Since(start)
-		}
-		pace.Latest = max(pace.Latest, now-due)
-		sent, err := s.send(s.next)
-		if err != nil {
-			return pace, err
-		}
-		pace.Packets += uint64(sent)
-		pace.Refused += uint64(s.config.PacketsPerFrame - sent)
-		s.next = (s.next + 1) % len(s.flows)
+	paces := make([]Pace, s.config.Threads)
+	errs := make([]error, s.config.Threads)
+	var threads sync.WaitGroup
+	for i := range paces {
+		threads.Go(func() { paces[i], errs[i] = s.thread(i, start, d) })
+	}
+	threads.Wait()
+	var pace Pace
+	for _, p := range paces {
+		pace = pace.Add(p)
 	}
 	pace.Took = time.Since(start)
+	return pace, errors.Join(errs...)
+}
+
+// thread sends every nth flow.
+func (s *Sender) thread(first int, start time.Time, d time.Duration) (pace Pace, err error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	interval := time.Second / time.Duration(s.config.FramesPerSecond)
+	step := interval / time.Duration(len(s.flows)) // between two frames, of whatever flow
+	for round := time.Duration(0); (round+1)*interval <= d; round++ {
+		for i := first; i < len(s.flows); i += s.config.Threads {
+			due := round*interval + time.Duration(i)*step
+			now := time.Since(start)
+			if now < due {
+				nap(max(due-now, time.Millisecond)) // one nap for the frames of a millisecond
+				now = time.Since(start)
+			}
+			pace.Frames++
+			pace.Latest = max(pace.Latest, now-due)
+			if now-due > interval {
+				pace.Late++
+			}
+			sent, err := s.send(i, s.frames[first])
+			if err != nil {
+				return pace, err
+			}
+			pace.Packets += uint64(sent)
+			pace.Refused += uint64(s.config.PacketsPerFrame - sent)
+		}
+	}
 	return pace, nil
 }
 
 // send sends a flow's next frame and returns how many packets of it left.
-func (s *Sender) send(i int) (int, error) {
+func (s *Sender) send(i int, frame *frame) (int, error) {
 	f := &s.flows[i]
 	timestamp := uint32(f.Frames) * uint32(ClockRate/s.config.FramesPerSecond)
-	sent, err := s.frame.send(s.sockets[i], s.seq[i], timestamp, f.SSRC)
-	s.seq[i] += uint16(len(s.frame.messages)) // a refused packet is a lost one
+	sent, err := frame.send(s.sockets[i], s.seq[i], timestamp, f.SSRC)
+	s.seq[i] += uint16(s.config.PacketsPerFrame) // a refused packet is a lost one
 	f.Packets += uint64(sent)
 	f.Frames++
 	return sent, err
