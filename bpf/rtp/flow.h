@@ -99,6 +99,9 @@ struct state {
 	__u64 gaps_lost; /* events that the ring had no room for */
 	__u64 malformed; /* RTCP whose lengths do not add up */
 	__u64 woken;
+	__be32 words[6]; /* of the RTCP packet at hand */
+	__u32 tcx;	 /* where that is looked at */
+	__u32 pad;
 	struct flow fresh;
 	struct control fresh_control;
 };
@@ -168,7 +171,11 @@ static __always_inline bool watched(__u16 sport, __u16 dport, int control)
 
 static __always_inline __u64 bit_in_word(__u32 seq, int word)
 {
-	return ((seq >> 6) & (WORDS - 1)) == word ? 1ull << (seq & 63) : 0;
+	__u64 other = ((seq >> 6) & (WORDS - 1)) ^ word;
+
+	/* No branch, whatever the compiler thinks of it. */
+	asm volatile("" : "+r"(other));
+	return (other - 1) >> 63 << (seq & 63);
 }
 
 static __always_inline void set_seen(struct flow *f, __u32 seq)
@@ -429,6 +436,7 @@ __noinline int count(struct flow_key *key, struct packet *p)
 		if (!f)
 			return 0;
 	}
+#pragma unroll
 	for (i = 0; i < TRIES; i++)
 		if (!__sync_val_compare_and_swap(&f->lock, 0, 1))
 			break;
@@ -445,35 +453,55 @@ __noinline int count(struct flow_key *key, struct packet *p)
 
 #define MAX_SEGMENTS 128 /* UDP_MAX_SEGMENTS */
 
+/* What the walk over segments carries along. */
+struct walker {
+	struct __sk_buff *skb;
+	struct flow_key *key;
+	struct packet *p;
+	__u32 at, left, size, overhead;
+};
+
+__noinline int count_segment(struct __sk_buff *skb, struct flow_key *key, struct packet *p, __u32 at, __u32 len)
+{
+	__u8 rtp[RTP_HEADER];
+
+	if (!key || !p)
+		return 0;
+	if (len < RTP_HEADER || bpf_skb_load_bytes(skb, at, rtp, sizeof(rtp)))
+		return 0;
+	if (rtp[0] >> 6 != 2 || is_rtcp(rtp[1]))
+		return 0;
+	p->marker = rtp[1] >> 7;
+	p->payload_type = rtp[1] & 0x7f;
+	p->seq = bpf_ntohs(*(__u16 *)(rtp + 2));
+	p->timestamp = bpf_ntohl(*(__u32 *)(rtp + 4));
+	key->ssrc = bpf_ntohl(*(__u32 *)(rtp + 8));
+	return count(key, p);
+}
+
+static int next_segment(__u32 i, struct walker *w)
+{
+	__u32 len = w->left < w->size ? w->left : w->size;
+
+	w->p->len = w->overhead + len;
+	count_segment(w->skb, w->key, w->p, w->at, len);
+	w->left -= len;
+	w->at += len;
+	return !w->left; /* ends the loop */
+}
+
 /*
  * A packet of the kernel's that is several on the wire (UDP_SEGMENT, UDP_GRO):
  * each segment has an RTP header of its own.
  */
-static __always_inline int segments(struct __sk_buff *skb, struct flow_key *key, struct packet *p, __u32 at, __u32 left)
+static __always_inline int segments(struct __sk_buff *skb, struct flow_key *key, struct packet *p, struct head *h,
+				    __u32 left)
 {
-	__u32 size = skb->gso_size, overhead = at, ssrc = key->ssrc;
-	__u8 rtp[RTP_HEADER];
+	struct walker w = {
+		.skb = skb, .key = key, .p = p, .left = left, .size = skb->gso_size, .overhead = h->at + 8,
+	};
 
-	for (int i = 0; i < MAX_SEGMENTS; i++) {
-		if (i) {
-			if (left < RTP_HEADER || load(skb, at, rtp, sizeof(rtp)))
-				return 0;
-			p->marker = rtp[1] >> 7;
-			p->payload_type = rtp[1] & 0x7f;
-			p->seq = bpf_ntohs(*(__u16 *)(rtp + 2));
-			p->timestamp = bpf_ntohl(*(__u32 *)(rtp + 4));
-			key->ssrc = bpf_ntohl(*(__u32 *)(rtp + 8));
-			if (rtp[0] >> 6 != 2 || is_rtcp(rtp[1]))
-				goto next;
-		}
-		p->len = overhead + (left < size ? left : size);
-		count(key, p);
-	next:
-		if (left <= size)
-			break;
-		left -= size;
-		at += size;
-	}
-	key->ssrc = ssrc;
+	w.at = base_of(skb, h->tcx) + w.overhead;
+	bpf_loop(MAX_SEGMENTS, next_segment, &w, 0);
 	return 0;
 }

@@ -24,8 +24,9 @@ func openPacket(program *ebpf.Program) (place, error) {
 	if program == nil {
 		return nil, errors.New("no program for a packet socket")
 	}
-	// With protocol 0 it sees nothing until it has its filter and is bound.
-	socket, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	// Of type SOCK_DGRAM, a packet begins with its network header. With
+	// protocol 0 the socket sees nothing until it has its filter and is bound.
+	socket, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("a packet socket: %w", err), program.Close())
 	}

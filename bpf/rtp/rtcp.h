@@ -10,8 +10,7 @@
 #define FMT_FIR 4
 
 #define MAX_PACKETS 8 /* in a compound packet */
-#define MAX_BLOCKS 31 /* reports in a packet: its count has five bits */
-#define MAX_NACKS 32
+#define MAX_ENTRIES 32
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -21,14 +20,14 @@ struct {
 } controls SEC(".maps");
 
 static __always_inline struct control *control_of(struct state *state, struct source *s, struct flow_key *key,
-						  __be32 ssrc, int from_sender)
+						  __u32 ssrc, int from_sender)
 {
 	struct control *c;
 
 	__builtin_memcpy(s->saddr, from_sender ? key->saddr : key->daddr, 16);
 	__builtin_memcpy(s->daddr, from_sender ? key->daddr : key->saddr, 16);
 	s->family = key->family;
-	s->ssrc = bpf_ntohl(ssrc);
+	s->ssrc = ssrc;
 	c = bpf_map_lookup_elem(&controls, s);
 	if (c)
 		return c;
@@ -41,200 +40,252 @@ static __always_inline struct control *control_of(struct state *state, struct so
 
 #define INCREASE(field, n) __sync_fetch_and_add(&(field), n)
 
-struct report_block {
-	__be32 ssrc;
-	__be32 lost; /* fraction, cumulative */
-	__be32 highest, jitter, lsr, dlsr;
-};
+/*
+ * Reads 1, 2 or 6 words of a packet into state->words. Functions like this are
+ * verified once; in line, each would be followed with each way to it.
+ */
+__noinline int read_words(struct __sk_buff *skb, struct state *state, __u32 at, __u32 n)
+{
+	if (!state)
+		return -1;
+	if (n == 1)
+		return load(skb, state->tcx, at, state->words, 4);
+	if (n == 2)
+		return load(skb, state->tcx, at, state->words, 8);
+	return load(skb, state->tcx, at, state->words, 24);
+}
 
-__noinline int report_blocks(struct __sk_buff *skb, struct state *state, struct flow_key *key, __u32 at,
-				    __u32 blocks)
+#define WORD(i) bpf_ntohl(state->words[i])
+
+/* A block: source, fraction and number lost, highest, jitter, two times. */
+static __always_inline int report_block(struct __sk_buff *skb, struct state *state, struct flow_key *key, __u32 at)
 {
 	struct source s = {};
-	struct report_block b;
 	struct control *c;
 
 	if (!state || !key)
 		return 0;
-	for (int i = 0; i < MAX_BLOCKS && i < blocks; i++) {
-		if (load(skb, at + i * sizeof(b), &b, sizeof(b)))
-			return 0;
-		c = control_of(state, &s, key, b.ssrc, 0);
-		if (!c)
-			continue;
-		INCREASE(c->receiver_reports, 1);
-		c->receiver_ktime = bpf_ktime_get_ns();
-		c->fraction_lost = bpf_ntohl(b.lost) >> 24;
-		c->cumulative_lost = bpf_ntohl(b.lost) & 0xffffff;
-		c->extended_highest = bpf_ntohl(b.highest);
-		c->reported_jitter = bpf_ntohl(b.jitter);
-	}
+	if (read_words(skb, state, at, 6))
+		return -1;
+	c = control_of(state, &s, key, WORD(0), 0);
+	if (!c)
+		return 0;
+	INCREASE(c->receiver_reports, 1);
+	c->receiver_ktime = bpf_ktime_get_ns();
+	c->fraction_lost = WORD(1) >> 24;
+	c->cumulative_lost = WORD(1) & 0xffffff;
+	c->extended_highest = WORD(2);
+	c->reported_jitter = WORD(3);
 	return 0;
 }
 
-struct sender_info {
-	__be32 ssrc, ntp_seconds, ntp_fraction, timestamp, packets, octets;
+/*
+ * What a walk carries along. Loops are bpf_loop's: without CAP_PERFMON the
+ * verifier also follows what the processor may do by mistake, and so an ordinary
+ * loop beyond its end.
+ */
+struct rtcp_walk {
+	struct __sk_buff *skb;
+	struct state *state;
+	struct flow_key *key;
+	__u32 at, left, sum, count;
 };
 
+static int next_block(__u32 i, struct rtcp_walk *w)
+{
+	int end = report_block(w->skb, w->state, w->key, w->at);
+
+	w->at += 24;
+	return !!end;
+}
+
+static __always_inline int report_blocks(struct __sk_buff *skb, struct state *state, struct flow_key *key, __u32 at, __u32 blocks)
+{
+	struct rtcp_walk w = {.skb = skb, .state = state, .key = key, .at = at};
+
+	if (!state || !key)
+		return 0;
+	bpf_loop(blocks & 31, next_block, &w, 0);
+	return 0;
+}
+
+/* Sender's information: source, NTP's two words, RTP's, packets, octets. */
 __noinline int sender_report(struct __sk_buff *skb, struct state *state, struct flow_key *key, __u32 at)
 {
-	struct sender_info info;
 	struct source s = {};
 	struct control *c;
 
-	if (!state || !key || load(skb, at, &info, sizeof(info)))
+	if (!state || !key)
 		return 0;
-	c = control_of(state, &s, key, info.ssrc, 1);
+	if (read_words(skb, state, at, 6))
+		return 0;
+	c = control_of(state, &s, key, WORD(0), 1);
 	if (!c)
 		return 0;
 	INCREASE(c->sender_reports, 1);
 	c->sender_ktime = bpf_ktime_get_ns();
-	c->ntp = (__u64)bpf_ntohl(info.ntp_seconds) << 32 | bpf_ntohl(info.ntp_fraction);
-	c->rtp_timestamp = bpf_ntohl(info.timestamp);
-	c->sender_packets = bpf_ntohl(info.packets);
-	c->sender_octets = bpf_ntohl(info.octets);
+	c->ntp = (__u64)WORD(1) << 32 | WORD(2);
+	c->rtp_timestamp = WORD(3);
+	c->sender_packets = WORD(4);
+	c->sender_octets = WORD(5);
 	return 0;
 }
 
-static __always_inline int ones(__u16 bits)
-{
-	int n = 0;
-
-	for (int i = 0; i < 16; i++)
-		n += bits >> i & 1;
-	return n;
-}
-
-/* One packet of a compound. */
-struct part {
-	__u32 at, size;
-	__u8 type, format;
-	__u16 pad;
+enum field {
+	PLI,
+	FIR,
+	NACK,
+	BYE,
 };
 
-/* Feedback: the media's source, then, for NACK and FIR, entries. */
-__noinline int feedback(struct __sk_buff *skb, struct state *state, struct flow_key *key, struct part *p)
-{
-	struct source s = {};
-	struct control *c;
-	__be32 media, entry[2];
-	__u32 asked = 0;
-
-	if (!state || !key || !p)
-		return 0;
-	if (p->type == RTCP_PSFB && p->format == FMT_FIR) {
-		/* Each entry names a source; the field of the header is unused. */
-		for (int i = 0; i < MAX_NACKS && 12 + i * 8 + 8 <= p->size; i++) {
-			if (load(skb, p->at + 12 + i * 8, entry, sizeof(entry)))
-				return 0;
-			c = control_of(state, &s, key, entry[0], 0);
-			if (c)
-				INCREASE(c->fir, 1);
-		}
-		return 0;
-	}
-	if (load(skb, p->at + 8, &media, sizeof(media)))
-		return 0;
-	if (p->type == RTCP_PSFB && p->format == FMT_PLI) {
-		c = control_of(state, &s, key, media, 0);
-		if (c)
-			INCREASE(c->pli, 1);
-	} else if (p->type == RTCP_RTPFB && p->format == FMT_NACK) {
-		c = control_of(state, &s, key, media, 0);
-		if (!c)
-			return 0;
-		for (int i = 0; i < MAX_NACKS && 12 + i * 4 + 4 <= p->size; i++) {
-			if (load(skb, p->at + 12 + i * 4, entry, 4))
-				break;
-			asked += 1 + ones(bpf_ntohl(entry[0]));
-		}
-		INCREASE(c->nack, 1);
-		INCREASE(c->nack_packets, asked);
-	}
-	return 0;
-}
-
-struct rtcp_head {
-	__u8 first, type;
-	__be16 words; /* of 32 bits that follow these */
-	__be32 ssrc;
-};
-
-__noinline int bye(struct state *state, struct flow_key *key, __be32 ssrc)
+/* Counts what is said of a source, n numbers of packets with it. */
+__noinline int heard(struct state *state, struct flow_key *key, __u32 ssrc, enum field what, __u32 n)
 {
 	struct source s = {};
 	struct control *c;
 
 	if (!state || !key)
 		return 0;
-	c = control_of(state, &s, key, ssrc, 1);
-	if (c)
+	c = control_of(state, &s, key, ssrc, what == BYE);
+	if (!c)
+		return 0;
+	switch (what) {
+	case PLI:
+		INCREASE(c->pli, 1);
+		break;
+	case FIR:
+		INCREASE(c->fir, 1);
+		break;
+	case NACK:
+		INCREASE(c->nack, 1);
+		INCREASE(c->nack_packets, n);
+		break;
+	case BYE:
 		INCREASE(c->byes, 1);
+		break;
+	}
 	return 0;
 }
 
-/* RFC 3550, A.2: the lengths must add up to the packet's. */
-__noinline int adds_up(struct __sk_buff *skb, __u32 at, __u32 size)
+/* Each entry names a source; the field of the header is unused. */
+static int next_fir(__u32 i, struct rtcp_walk *w)
 {
-	struct rtcp_head h;
-	__u32 bytes;
-
-	for (int i = 0; i < MAX_PACKETS; i++) {
-		if (size < sizeof(h) || load(skb, at, &h, sizeof(h)) || h.first >> 6 != 2)
-			return false;
-		bytes = (bpf_ntohs(h.words) + 1) * 4;
-		if (bytes == size)
-			return true;
-		if (bytes > size)
-			return false;
-		size -= bytes;
-		at += bytes;
-	}
-	return false;
+	if (read_words(w->skb, w->state, w->at, 2))
+		return 1;
+	heard(w->state, w->key, bpf_ntohl(w->state->words[0]), FIR, 0);
+	w->at += 8;
+	return 0;
 }
 
-__noinline int rtcp(struct __sk_buff *skb, struct flow_key *key, __u32 at, __u32 size)
+__noinline int full_intra_requests(struct __sk_buff *skb, struct state *state, struct flow_key *key, __u32 at, __u32 n)
 {
-	struct rtcp_head h;
-	struct state *state;
-	struct part p = {};
-	__u32 zero = 0, bytes;
+	struct rtcp_walk w = {.skb = skb, .state = state, .key = key, .at = at};
 
-	state = bpf_map_lookup_elem(&states, &zero);
-	if (!key || !state)
+	if (!state || !key)
 		return 0;
-	if (!adds_up(skb, at, size)) {
-		state->malformed++;
+	bpf_loop(n < MAX_ENTRIES ? n : MAX_ENTRIES, next_fir, &w, 0);
+	return 0;
+}
+
+/* Each entry is a sequence number, and a bit for each of the 16 after it. */
+static int next_nack(__u32 i, struct rtcp_walk *w)
+{
+	__u32 bits;
+
+	if (read_words(w->skb, w->state, w->at, 1))
+		return 1;
+	bits = bpf_ntohl(w->state->words[0]) & 0xffff;
+	bits -= bits >> 1 & 0x5555;
+	bits = (bits & 0x3333) + (bits >> 2 & 0x3333);
+	bits = (bits + (bits >> 4)) & 0x0f0f;
+	w->sum += 1 + ((bits + (bits >> 8)) & 0x1f);
+	w->at += 4;
+	return 0;
+}
+
+__noinline int nacks(struct __sk_buff *skb, struct state *state, __u32 at, __u32 n)
+{
+	struct rtcp_walk w = {.skb = skb, .state = state, .at = at};
+
+	if (!state)
+		return 0;
+	bpf_loop(n < MAX_ENTRIES ? n : MAX_ENTRIES, next_nack, &w, 0);
+	return w.sum;
+}
+
+/* Returns the packet's size in bytes, 0 if it is none. */
+__noinline int one_packet(struct __sk_buff *skb, struct state *state, struct flow_key *key, __u32 at, __u32 count)
+{
+	__u32 first, size, source, type, format;
+
+	if (!state || !key)
+		return 0;
+	if (read_words(skb, state, at, 2))
+		return 0;
+	first = WORD(0);
+	source = WORD(1);
+	size = ((first & 0xffff) + 1) * 4;
+	type = first >> 16 & 0xff;
+	format = first >> 24 & 31;
+	if (first >> 30 != 2)
+		return 0;
+	if (!count)
+		return size;
+	if (type == RTCP_SR) {
+		sender_report(skb, state, key, at + 4);
+		report_blocks(skb, state, key, at + 28, format);
+	} else if (type == RTCP_RR) {
+		report_blocks(skb, state, key, at + 8, format);
+	} else if (type == RTCP_BYE) {
+		heard(state, key, source, BYE, 0);
+	} else if (size < 12) {
+		return size;
+	} else if (type == RTCP_PSFB && format == FMT_FIR) {
+		full_intra_requests(skb, state, key, at + 12, (size - 12) / 8);
+	} else if (type == RTCP_PSFB || type == RTCP_RTPFB) {
+		if (read_words(skb, state, at + 8, 1))
+			return size;
+		source = WORD(0); /* of the media */
+		if (type == RTCP_PSFB && format == FMT_PLI)
+			heard(state, key, source, PLI, 0);
+		else if (type == RTCP_RTPFB && format == FMT_NACK)
+			heard(state, key, source, NACK, nacks(skb, state, at + 12, (size - 12) / 4));
+	}
+	return size;
+}
+
+static int next_packet(__u32 i, struct rtcp_walk *w)
+{
+	__u32 size = one_packet(w->skb, w->state, w->key, w->at, w->count);
+
+	if (!size || size > w->left)
+		return 1;
+	w->left -= size;
+	w->at += size;
+	return !w->left;
+}
+
+/*
+ * A compound packet is walked twice: RFC 3550, A.2 wants its lengths to add up,
+ * else it is something else.
+ */
+__noinline int rtcp(struct __sk_buff *skb, struct flow_key *key, __u32 at, __u32 size, __u32 tcx)
+{
+	struct rtcp_walk w = {.skb = skb, .key = key, .at = at, .left = size};
+	__u32 zero = 0;
+
+	w.state = bpf_map_lookup_elem(&states, &zero);
+	if (!key || !w.state)
+		return 0;
+	w.state->tcx = tcx;
+	bpf_loop(MAX_PACKETS, next_packet, &w, 0);
+	if (w.left) {
+		w.state->malformed++;
 		return 0;
 	}
-	for (int i = 0; i < MAX_PACKETS && size >= sizeof(h); i++) {
-		if (load(skb, at, &h, sizeof(h)))
-			return 0;
-		bytes = (bpf_ntohs(h.words) + 1) * 4;
-		switch (h.type) {
-		case RTCP_SR:
-			sender_report(skb, state, key, at + 4);
-			report_blocks(skb, state, key, at + 28, h.first & 31);
-			break;
-		case RTCP_RR:
-			report_blocks(skb, state, key, at + 8, h.first & 31);
-			break;
-		case RTCP_RTPFB:
-		case RTCP_PSFB:
-			p.at = at;
-			p.size = bytes;
-			p.type = h.type;
-			p.format = h.first & 31;
-			feedback(skb, state, key, &p);
-			break;
-		case RTCP_BYE:
-			bye(state, key, h.ssrc);
-			break;
-		}
-		if (bytes >= size)
-			return 0;
-		size -= bytes;
-		at += bytes;
-	}
+	w.at = at;
+	w.left = size;
+	w.count = 1;
+	bpf_loop(MAX_PACKETS, next_packet, &w, 0);
 	return 0;
 }

@@ -24,7 +24,7 @@ static __always_inline int udp(struct __sk_buff *skb, struct flow_key *key, stru
 		return 0;
 	if (is_rtcp(h->rtp[1])) {
 		if (watched(key->sport, key->dport, 1))
-			rtcp(skb, key, h->at + 8, length - 8);
+			rtcp(skb, key, h->at + 8, length - 8, h->tcx);
 		return 0;
 	}
 	p = (struct packet){
@@ -37,14 +37,14 @@ static __always_inline int udp(struct __sk_buff *skb, struct flow_key *key, stru
 	};
 	key->ssrc = bpf_ntohl(*(__u32 *)(h->rtp + 8));
 	if (skb->gso_size)
-		return segments(skb, key, &p, h->at + 8, length - 8);
+		return segments(skb, key, &p, h, length - 8);
 	return count(key, &p);
 }
 
-static __always_inline int tap(struct __sk_buff *skb, __u8 direction)
+static __always_inline int tap(struct __sk_buff *skb, __u8 tcx, __u8 direction)
 {
 	struct flow_key key = {};
-	struct head h = {};
+	struct head h = {.tcx = tcx};
 
 	key.direction = direction;
 	key.ifindex = skb->ifindex;
@@ -71,20 +71,20 @@ int tap_packet(struct __sk_buff *skb)
 {
 	if (skb->pkt_type == PACKET_OTHERHOST)
 		return 0;
-	tap(skb, skb->pkt_type == PACKET_OUTGOING ? EGRESS : INGRESS);
+	tap(skb, 0, skb->pkt_type == PACKET_OUTGOING ? EGRESS : INGRESS);
 	return 0;
 }
 
 SEC("tcx/ingress")
 int tap_ingress(struct __sk_buff *skb)
 {
-	tap(skb, INGRESS);
+	tap(skb, 1, INGRESS);
 	return TCX_NEXT;
 }
 
 SEC("tcx/egress")
 int tap_egress(struct __sk_buff *skb)
 {
-	tap(skb, EGRESS);
+	tap(skb, 1, EGRESS);
 	return TCX_NEXT;
 }

@@ -107,6 +107,9 @@ type tapState struct {
 	GapsLost       uint64
 	Malformed      uint64
 	Woken          uint64
+	Words          [6]uint32
+	Tcx            uint32
+	Pad            uint32
 	Fresh          tapFlow
 	FreshControl   tapControl
 }

@@ -40,11 +40,11 @@ enum content {
 	RTSP,
 };
 
-static __always_inline enum content look(struct __sk_buff *skb, __u32 at)
+static __always_inline enum content look(struct __sk_buff *skb, __u8 tcx, __u32 at)
 {
 	__u8 b[8];
 
-	if (load(skb, at, b, sizeof(b)))
+	if (load(skb, tcx, at, b, sizeof(b)))
 		return OTHER;
 	if (b[0] == '$' && b[4] >> 6 == 2)
 		return FRAME;
@@ -102,7 +102,7 @@ __noinline int tcp(struct __sk_buff *skb, struct flow_key *key, struct head *h)
 	size = h->length > header ? h->length - header : 0;
 	s = bpf_map_lookup_elem(&streams, key);
 	if (size >= 8)
-		content = look(skb, header);
+		content = look(skb, h->tcx, header);
 	if (!s) {
 		if (content == OTHER)
 			return 0;

@@ -1,5 +1,6 @@
 /* Headers on the wire: IP, and the first bytes of what it carries. */
 
+#define ETH_HLEN 14
 #define ETH_P_IP 0x0800
 #define ETH_P_IPV6 0x86dd
 #define IPPROTO_HOPOPTS 0
@@ -35,7 +36,8 @@ struct head {
 	__u32 at;     /* where this stands, from the network header */
 	__u32 length; /* of the packet, from the network header */
 	__u8 proto;
-	__u8 pad[3];
+	__u8 tcx; /* where the packet is looked at */
+	__u8 pad[2];
 };
 
 #define HEAD 20 /* bytes of it that come from the packet */
@@ -57,9 +59,30 @@ struct ipv6_head {
 	__u8 next[HEAD];
 };
 
-static __always_inline int load(struct __sk_buff *skb, __u32 at, void *to, __u32 size)
+/*
+ * Where the network header is in the packet's data. A packet socket of type
+ * SOCK_DGRAM begins there; at an interface there is Ethernet's header before it,
+ * or none (tun, WireGuard).
+ */
+__noinline __u32 base_of(struct __sk_buff *skb, __u8 tcx)
 {
-	return bpf_skb_load_bytes_relative(skb, at, to, size, BPF_HDR_START_NET);
+	__u32 header, data;
+
+	if (!tcx || bpf_skb_load_bytes_relative(skb, 0, &header, sizeof(header), BPF_HDR_START_NET) ||
+	    bpf_skb_load_bytes(skb, ETH_HLEN, &data, sizeof(data)))
+		return 0;
+	return data == header ? ETH_HLEN : 0;
+}
+
+/*
+ * The first helper is the quick one, but sees only what is in the packet's own
+ * buffer. Network cards leave payload in pages, and so does UDP_SEGMENT.
+ */
+static __always_inline int load(struct __sk_buff *skb, __u8 tcx, __u32 at, void *to, __u32 size)
+{
+	if (!bpf_skb_load_bytes_relative(skb, at, to, size, BPF_HDR_START_NET))
+		return 0;
+	return bpf_skb_load_bytes(skb, base_of(skb, tcx) + at, to, size);
 }
 
 static __always_inline void ports(struct flow_key *key, struct head *h)
@@ -73,7 +96,7 @@ static __always_inline int ipv4(struct __sk_buff *skb, struct flow_key *key, str
 {
 	struct ipv4_head ip;
 
-	if (load(skb, 0, &ip, sizeof(ip)))
+	if (load(skb, h->tcx, 0, &ip, sizeof(ip)))
 		return -1;
 	if ((ip.proto != IPPROTO_UDP && ip.proto != IPPROTO_TCP) || ip.frag & bpf_htons(0x1fff))
 		return -1;
@@ -85,7 +108,7 @@ static __always_inline int ipv4(struct __sk_buff *skb, struct flow_key *key, str
 	h->length = bpf_ntohs(ip.len);
 	if (h->at == 20)
 		__builtin_memcpy(h, ip.next, HEAD);
-	else if (load(skb, h->at, h, HEAD))
+	else if (load(skb, h->tcx, h->at, h, HEAD))
 		return -1;
 	ports(key, h);
 	return 0;
@@ -99,21 +122,22 @@ static __always_inline int ipv6(struct __sk_buff *skb, struct flow_key *key, str
 	__u8 extension[2], next;
 	__u32 at = 40;
 
-	if (load(skb, 0, &ip, sizeof(ip)))
+	if (load(skb, h->tcx, 0, &ip, sizeof(ip)))
 		return -1;
 	next = ip.next_header;
 	if (next == IPPROTO_UDP || next == IPPROTO_TCP) {
 		__builtin_memcpy(h, ip.next, HEAD);
 	} else {
+#pragma unroll
 		for (int i = 0; i < EXTENSIONS; i++) {
 			if (next != IPPROTO_HOPOPTS && next != IPPROTO_ROUTING && next != IPPROTO_DSTOPTS)
 				break;
-			if (load(skb, at, extension, sizeof(extension)))
+			if (load(skb, h->tcx, at, extension, sizeof(extension)))
 				return -1;
 			next = extension[0];
 			at += (extension[1] + 1) * 8;
 		}
-		if ((next != IPPROTO_UDP && next != IPPROTO_TCP) || load(skb, at, h, HEAD))
+		if ((next != IPPROTO_UDP && next != IPPROTO_TCP) || load(skb, h->tcx, at, h, HEAD))
 			return -1;
 	}
 	__builtin_memcpy(key->saddr, ip.saddr, 16);

@@ -30,6 +30,7 @@ const (
 type result struct {
 	pace  streams.Pace
 	busy  time.Duration // of all processors
+	own   time.Duration // of that, this process: both ends, what the kernel does for them at once, and the tap
 	stole time.Duration // by the machine below, of all processors
 
 	received uint64
@@ -66,7 +67,12 @@ func newBench(s settings) (*bench, error) {
 		return nil, errors.Join(err, b.close())
 	}
 	err = netns.Do(path(b.from), func() (err error) {
-		b.sender, err = streams.NewSender(streams.Config{To: address, Flows: s.flows})
+		via, err := link(b.from, b.to)
+		if err != nil {
+			return err
+		}
+		from := netip.AddrPortFrom(senderAddr, 20_000)
+		b.sender, err = streams.NewSender(streams.Config{Via: via, From: from, To: address, Flows: s.flows})
 		return err
 	})
 	if err != nil {
@@ -112,6 +118,7 @@ func (b *bench) run(d time.Duration, s state) (r result, err error) {
 	if err != nil {
 		return r, err
 	}
+	own := process()
 	busy, stole, err := processors()
 	if err != nil {
 		return r, err
@@ -123,7 +130,7 @@ func (b *bench) run(d time.Duration, s state) (r result, err error) {
 	if err != nil {
 		return r, err
 	}
-	r.busy, r.stole = busyAfter-busy, stoleAfter-stole
+	r.busy, r.stole, r.own = busyAfter-busy, stoleAfter-stole, process()-own
 	// Over a veth pair what was sent has arrived, but for what another processor
 	// is at.
 	for range 100 {

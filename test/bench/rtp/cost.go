@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
 )
 
 // tick is the unit of /proc/stat: USER_HZ is 100 everywhere.
@@ -42,6 +43,16 @@ func processors() (busy, stole time.Duration, err error) {
 	count := bytes.Count(rest, []byte("\ncpu")) + 1 // the first follows the cut
 	idle, iowait, steal := time.Duration(n[3])*tick, time.Duration(n[4])*tick, time.Duration(n[7])*tick
 	return passed*time.Duration(count) - idle - iowait - steal, steal, nil
+}
+
+// process returns the processor time of this process. A packet that is sent over
+// a veth pair is received within the sender's system call, and that is charged to
+// the sender, unless the kernel keeps interrupts' time apart
+// (CONFIG_IRQ_TIME_ACCOUNTING).
+func process() time.Duration {
+	var usage unix.Rusage
+	_ = unix.Getrusage(unix.RUSAGE_SELF, &usage) // this never fails
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
 // ran adds up what the kernel's statistics say of this process's tap. Its

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/debugsidecar/debugsidecar/bpf/netns"
+	"github.com/debugsidecar/debugsidecar/test/bench/streams"
 )
 
 var (
@@ -71,4 +72,25 @@ func up(name string, addr netip.Addr) error {
 		return fmt.Errorf("address of %s: %w", name, err)
 	}
 	return netlink.LinkSetUp(device)
+}
+
+// link is the way from one namespace to the other.
+func link(from, to *os.File) (l streams.Link, err error) {
+	for _, end := range []struct {
+		namespace *os.File
+		name      string
+		addr      *net.HardwareAddr
+	}{{to, "in", &l.To}, {from, "out", &l.From}} {
+		err := netns.Do(path(end.namespace), func() error {
+			device, err := netlink.LinkByName(end.name)
+			if err == nil {
+				l.Interface, *end.addr = device.Attrs().Index, device.Attrs().HardwareAddr
+			}
+			return err
+		})
+		if err != nil {
+			return l, fmt.Errorf("interface %s: %w", end.name, err)
+		}
+	}
+	return l, nil
 }

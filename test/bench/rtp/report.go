@@ -24,11 +24,12 @@ func report(w io.Writer, s settings, without, with, inside []result) error {
 		worstRead, reading = max(worstRead, r.longestRead), reading+r.reading
 		watched = watched.Add(r.pace)
 	}
-	var share, plain, differences []float64
+	var share, plain, differences, own []float64
 	for i := range with {
 		plain = append(plain, without[i].share())
 		share = append(share, with[i].share())
 		differences = append(differences, with[i].share()-without[i].share())
+		own = append(own, with[i].ownShare()-without[i].ownShare())
 		plainPace = plainPace.Add(without[i].pace)
 		stole += with[i].stole + without[i].stole
 	}
@@ -40,6 +41,7 @@ func report(w io.Writer, s settings, without, with, inside []result) error {
 		program = append(program, r.programs.Seconds()/r.pace.Took.Seconds())
 	}
 	mean, half := interval(differences)
+	ownMean, ownHalf := interval(own)
 	mode := "packet socket"
 	if s.mode == rtp.TCX {
 		mode = "TCX"
@@ -53,6 +55,7 @@ func report(w io.Writer, s settings, without, with, inside []result) error {
 	fmt.Fprintf(w, "pace without                  %s\n", pace(plainPace))
 	fmt.Fprintf(w, "processors busy, cores        %.3f without, %.3f with (median of %d blocks each)\n", median(plain), median(share), len(with))
 	fmt.Fprintf(w, "cost, share of one core       %.3f ± %.3f (mean of paired differences, 95 %% interval), kernel and user\n", mean, half)
+	fmt.Fprintf(w, "  the same of this process    %.3f ± %.3f: both ends and the tap, without the machine's other work\n", ownMean, ownHalf)
 	if runs > 0 {
 		fmt.Fprintf(w, "  of that, in the programs    %.3f: %.0f ns a packet, by the kernel's statistics (which add to it)\n",
 			median(program), float64(programs.Nanoseconds())/float64(runs))
@@ -73,6 +76,9 @@ func report(w io.Writer, s settings, without, with, inside []result) error {
 
 // share is how many processors were busy.
 func (r result) share() float64 { return r.busy.Seconds() / r.pace.Took.Seconds() }
+
+// ownShare is how many processors this process kept busy.
+func (r result) ownShare() float64 { return r.own.Seconds() / r.pace.Took.Seconds() }
 
 func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 

@@ -1,14 +1,12 @@
 package streams
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
 	"runtime"
 	"sync"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -16,9 +14,12 @@ import (
 // Config says what is sent. The zero value of a field takes its default, which
 // together are 720p at 30 frames and about 2.3 Mbit a second.
 type Config struct {
-	// To is the receiver; IPv4 or IPv6.
-	To netip.AddrPort
-	// Flows is how many there are, each from a socket of its own. Default 1200.
+	// Via is the interface that all leave by.
+	Via Link
+	// From is the sender, whose port is that of the first flow; the others have
+	// the next ports. To is the receiver. Both are IPv4.
+	From, To netip.AddrPort
+	// Flows is how many there are. Default 1200.
 	Flows int
 	// FramesPerSecond, PacketsPerFrame and PayloadBytes are those of each flow.
 	// Default 30, 8 and 1200.
@@ -53,10 +54,10 @@ type Flow struct {
 // Sender sends all flows.
 type Sender struct {
 	config  Config
-	sockets []int
+	sockets []int // of each thread, as the next
+	frames  []*frame
 	flows   []Flow
 	seq     []uint16
-	frames  []*frame // of each thread
 }
 
 // Pace says how a run went.
@@ -81,7 +82,7 @@ func (p Pace) Add(o Pace) Pace {
 // Held says whether all packets left, and of 100 frames 99 in time.
 func (p Pace) Held() bool { return p.Refused == 0 && p.Late*100 <= p.Frames }
 
-// NewSender opens the flows' sockets in the network namespace of the calling
+// NewSender opens its sockets in the network namespace of the calling
 // thread.
 func NewSender(c Config) (*Sender, error) {
 	c.defaults()
@@ -89,14 +90,15 @@ func NewSender(c Config) (*Sender, error) {
 		config: c, flows: make([]Flow, c.Flows), seq: make([]uint16, c.Flows),
 	}
 	for range c.Threads {
-		s.frames = append(s.frames, newFrame(c.PacketsPerFrame, c.PayloadBytes))
-	}
-	for i := range c.Flows {
-		socket, source, err := connect(c.To)
+		socket, err := c.Via.open()
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("socket of flow %d: %w", i, err), s.Close())
+			return nil, errors.Join(fmt.Errorf("socket of a sender: %w", err), s.Close())
 		}
 		s.sockets = append(s.sockets, socket)
+		s.frames = append(s.frames, newFrame(c))
+	}
+	for i := range s.flows {
+		source := netip.AddrPortFrom(c.From.Addr(), c.From.Port()+uint16(i))
 		s.flows[i] = Flow{SSRC: 0x10000000 + uint32(i), Source: source}
 		s.seq[i] = uint16(i * 7919) // some wrap early
 	}
@@ -145,7 +147,7 @@ func (s *Sender) thread(first int, start time.Time, d time.Duration) (pace Pace,
 			if now-due > interval {
 				pace.Late++
 			}
-			sent, err := s.send(i, s.frames[first])
+			sent, err := s.send(i, s.sockets[first], s.frames[first])
 			if err != nil {
 				return pace, err
 			}
@@ -157,10 +159,10 @@ func (s *Sender) thread(first int, start time.Time, d time.Duration) (pace Pace,
 }
 
 // send sends a flow's next frame and returns how many packets of it left.
-func (s *Sender) send(i int, frame *frame) (int, error) {
+func (s *Sender) send(i, socket int, frame *frame) (int, error) {
 	f := &s.flows[i]
 	timestamp := uint32(f.Frames) * uint32(ClockRate/s.config.FramesPerSecond)
-	sent, err := frame.send(s.sockets[i], s.seq[i], timestamp, f.SSRC)
+	sent, err := frame.send(socket, f.Source, s.seq[i], timestamp, f.SSRC)
 	s.seq[i] += uint16(s.config.PacketsPerFrame) // a refused packet is a lost one
 	f.Packets += uint64(sent)
 	f.Frames++
@@ -175,87 +177,6 @@ func (s *Sender) Close() error {
 	}
 	s.sockets = nil
 	return errors.Join(errs...)
-}
-
-// frame is a frame's packets as sendmmsg takes them: a header each, and one
-// payload for all.
-type frame struct {
-	headers  [][headerBytes]byte
-	vectors  [][2]unix.Iovec
-	messages []message
-	payload  []byte
-}
-
-const headerBytes = 12 // RFC 3550, section 5.1, without sources
-
-// message is struct mmsghdr of linux/socket.h.
-type message struct {
-	unix.Msghdr
-	n uint32
-	_ uint32
-}
-
-func newFrame(packets, payload int) *frame {
-	f := &frame{
-		headers: make([][headerBytes]byte, packets), vectors: make([][2]unix.Iovec, packets),
-		messages: make([]message, packets), payload: make([]byte, payload),
-	}
-	for i := range packets {
-		f.vectors[i][0].Base = &f.headers[i][0]
-		f.vectors[i][0].SetLen(headerBytes)
-		f.vectors[i][1].Base = &f.payload[0]
-		f.vectors[i][1].SetLen(payload)
-		f.messages[i].Iov = &f.vectors[i][0]
-		f.messages[i].SetIovlen(2)
-	}
-	return f
-}
-
-func (f *frame) send(socket int, seq uint16, timestamp, ssrc uint32) (int, error) {
-	for i := range f.headers {
-		h := &f.headers[i]
-		h[0], h[1] = 2<<6, PayloadType
-		if i == len(f.headers)-1 {
-			h[1] |= 1 << 7
-		}
-		binary.BigEndian.PutUint16(h[2:], seq+uint16(i))
-		binary.BigEndian.PutUint32(h[4:], timestamp)
-		binary.BigEndian.PutUint32(h[8:], ssrc)
-	}
-	for {
-		n, _, errno := unix.RawSyscall6(unix.SYS_SENDMMSG, uintptr(socket), uintptr(unsafe.Pointer(&f.messages[0])),
-			uintptr(len(f.messages)), unix.MSG_DONTWAIT, 0, 0)
-		switch errno {
-		case 0:
-			return int(n), nil
-		case unix.EINTR:
-		case unix.EAGAIN, unix.ENOBUFS:
-			return 0, nil
-		default:
-			return 0, fmt.Errorf("sending a frame: %w", errno)
-		}
-	}
-}
-
-func connect(to netip.AddrPort) (socket int, source netip.AddrPort, err error) {
-	family, addr := sockaddr(to)
-	if socket, err = unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0); err != nil {
-		return -1, source, err
-	}
-	if err = unix.Connect(socket, addr); err == nil {
-		addr, err = unix.Getsockname(socket)
-	}
-	if err != nil {
-		unix.Close(socket)
-		return -1, source, err
-	}
-	switch a := addr.(type) {
-	case *unix.SockaddrInet4:
-		source = netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port))
-	case *unix.SockaddrInet6:
-		source = netip.AddrPortFrom(netip.AddrFrom16(a.Addr), uint16(a.Port))
-	}
-	return socket, source, nil
 }
 
 func sockaddr(a netip.AddrPort) (family int, addr unix.Sockaddr) {
