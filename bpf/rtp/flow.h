@@ -416,15 +416,17 @@ static __always_inline struct flow *candidate(struct state *state, struct flow_k
  * take the kernel's own locks. Who holds this one can't be interrupted by
  * another packet, so it is short.
  */
-__noinline int count(struct flow_key *key, struct packet *p)
+__noinline int count(struct flow_key *of, struct packet *p)
 {
+	struct flow_key on_stack, *key = &on_stack;
 	struct state *state;
 	struct flow *f;
 	__u32 zero = 0;
 	int i;
 
-	if (!key || !p)
+	if (!of || !p)
 		return 0;
+	on_stack = *of; /* Linux 6.1 takes no other memory for a key */
 	state = bpf_map_lookup_elem(&states, &zero);
 	if (!state)
 		return 0;

@@ -23,6 +23,7 @@ static __always_inline struct control *control_of(struct state *state, struct so
 						  __u32 ssrc, int from_sender)
 {
 	struct control *c;
+	__u32 zero = 0;
 
 	__builtin_memcpy(s->saddr, from_sender ? key->saddr : key->daddr, 16);
 	__builtin_memcpy(s->daddr, from_sender ? key->daddr : key->saddr, 16);
@@ -31,6 +32,10 @@ static __always_inline struct control *control_of(struct state *state, struct so
 	c = bpf_map_lookup_elem(&controls, s);
 	if (c)
 		return c;
+	/* Looked up once more: Linux 6.1 takes no other memory for a value. */
+	state = bpf_map_lookup_elem(&states, &zero);
+	if (!state)
+		return NULL;
 	bpf_map_update_elem(&controls, s, &state->fresh_control, BPF_NOEXIST);
 	c = bpf_map_lookup_elem(&controls, s);
 	if (!c)

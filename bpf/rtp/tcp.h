@@ -85,15 +85,17 @@ static __always_inline struct stream *make_stream(struct flow_key *key)
 	return s;
 }
 
-__noinline int tcp(struct __sk_buff *skb, struct flow_key *key, struct head *h)
+__noinline int tcp(struct __sk_buff *skb, struct flow_key *of, struct head *h)
 {
+	struct flow_key on_stack, *key = &on_stack;
 	struct tcp_head t;
 	enum content content = OTHER;
 	struct stream *s;
 	__u32 header, size, end;
 
-	if (!key || !h)
+	if (!of || !h)
 		return 0;
+	on_stack = *of;
 	if (explicit_ports && !bpf_map_lookup_elem(&media_ports, &key->sport) &&
 	    !bpf_map_lookup_elem(&media_ports, &key->dport))
 		return 0;

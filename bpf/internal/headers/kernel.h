@@ -128,6 +128,30 @@ struct sk_buff {
 	unsigned char *head;
 } __ksubset;
 
+/* include/media/videobuf2-core.h, videobuf2-v4l2.h: in modules, mostly */
+enum vb2_buffer_state {
+	VB2_BUF_STATE_DEQUEUED,
+	VB2_BUF_STATE_IN_REQUEST,
+	VB2_BUF_STATE_PREPARING,
+	VB2_BUF_STATE_QUEUED,
+	VB2_BUF_STATE_ACTIVE,
+	VB2_BUF_STATE_DONE,
+	VB2_BUF_STATE_ERROR,
+};
+
+struct vb2_queue {
+	unsigned int type;
+} __ksubset;
+
+struct vb2_buffer {
+	enum vb2_buffer_state state;
+} __ksubset;
+
+struct vb2_v4l2_buffer {
+	struct vb2_buffer vb2_buf;
+	__u32 sequence;
+} __ksubset;
+
 /* include/uapi/linux/bpf.h: a packet as filters of sockets and interfaces see it */
 struct __sk_buff {
 	__u32 len;

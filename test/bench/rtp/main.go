@@ -34,7 +34,7 @@ func main() {
 	out := flag.String("o", "", "also write the result to this file")
 	flag.IntVar(&s.flows, "flows", 1200, "how many flows of 720p at 30 frames a second")
 	flag.DurationVar(&s.with, "for", time.Minute, "how long the tap watches in all; without it, as long again")
-	flag.DurationVar(&s.block, "block", 2*time.Second, "how long it does at a time")
+	flag.DurationVar(&s.block, "block", time.Second, "how long it does at a time")
 	flag.DurationVar(&s.read, "read", 100*time.Millisecond, "how often all figures are read")
 	tcx := flag.Bool("tcx", false, "watch by TCX instead of a packet socket")
 	flag.Parse()

@@ -29,7 +29,7 @@ func report(w io.Writer, s settings, without, with, inside []result) error {
 		plain = append(plain, without[i].share())
 		share = append(share, with[i].share())
 		differences = append(differences, with[i].share()-without[i].share())
-		own = append(own, with[i].ownShare()-without[i].ownShare())
+		own = append(own, (with[i].own - without[i].own).Seconds()/s.block.Seconds())
 		plainPace = plainPace.Add(without[i].pace)
 		stole += with[i].stole + without[i].stole
 	}
@@ -55,7 +55,7 @@ func report(w io.Writer, s settings, without, with, inside []result) error {
 	fmt.Fprintf(w, "pace without                  %s\n", pace(plainPace))
 	fmt.Fprintf(w, "processors busy, cores        %.3f without, %.3f with (median of %d blocks each)\n", median(plain), median(share), len(with))
 	fmt.Fprintf(w, "cost, share of one core       %.3f ± %.3f (mean of paired differences, 95 %% interval), kernel and user\n", mean, half)
-	fmt.Fprintf(w, "  the same of this process    %.3f ± %.3f: both ends and the tap, without the machine's other work\n", ownMean, ownHalf)
+	fmt.Fprintf(w, "  the same of this process    %.3f ± %.3f: both ends and the tap; right also if the pace is not held\n", ownMean, ownHalf)
 	if runs > 0 {
 		fmt.Fprintf(w, "  of that, in the programs    %.3f: %.0f ns a packet, by the kernel's statistics (which add to it)\n",
 			median(program), float64(programs.Nanoseconds())/float64(runs))
@@ -66,7 +66,7 @@ func report(w io.Writer, s settings, without, with, inside []result) error {
 		fmt.Fprintf(w, "taken by the machine below    %v of processor time\n", stole.Round(tick))
 	}
 	if !watched.Held() || !plainPace.Held() {
-		fmt.Fprintln(w, "\nThe sender could not hold the pace: the cost is that of fewer packets.")
+		fmt.Fprintln(w, "\nThe sender could not hold the pace: per second of the machine, the cost is that of fewer packets.")
 	}
 	if missed > 0 || wrong > 0 || flows != uint64(s.flows) || extra > 0 {
 		return fmt.Errorf("the tap's figures are not what was sent: %+v", with[len(with)-1].stats)
@@ -76,9 +76,6 @@ func report(w io.Writer, s settings, without, with, inside []result) error {
 
 // share is how many processors were busy.
 func (r result) share() float64 { return r.busy.Seconds() / r.pace.Took.Seconds() }
-
-// ownShare is how many processors this process kept busy.
-func (r result) ownShare() float64 { return r.own.Seconds() / r.pace.Took.Seconds() }
 
 func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
