@@ -396,7 +396,7 @@ static __always_inline struct flow *candidate(struct state *state, struct flow_k
 			return bpf_map_lookup_elem(&candidates, key);
 		}
 	}
-	if (c->packets + 1 < AGREE)
+	if (c->unique + 1 < AGREE)
 		return c;
 	c->lock = 0;
 	if (bpf_map_update_elem(&flows, key, c, BPF_NOEXIST) && !bpf_map_lookup_elem(&flows, key)) {

@@ -29,7 +29,7 @@ func report(w io.Writer, s settings, without, with, inside []result) error {
 		plain = append(plain, without[i].share())
 		share = append(share, with[i].share())
 		differences = append(differences, with[i].share()-without[i].share())
-		own = append(own, (with[i].own - without[i].own).Seconds()/s.block.Seconds())
+		own = append(own, (with[i].own-without[i].own).Seconds()/s.block.Seconds())
 		plainPace = plainPace.Add(without[i].pace)
 		stole += with[i].stole + without[i].stole
 	}
