@@ -20,13 +20,15 @@ static __always_inline int udp(struct __sk_buff *skb, struct flow_key *key, stru
 	__u16 length = bpf_ntohs(h->udp_len);
 	struct packet p;
 
-	if (h->rtp[0] >> 6 != 2 || length < 8 + RTP_HEADER)
+	if (h->rtp[0] >> 6 != 2 || length < 8 + RTCP_HEADER)
 		return 0;
 	if (is_rtcp(h->rtp[1])) {
 		if (watched(key->sport, key->dport, 1))
 			rtcp(skb, key, h->at + 8, length - 8, h->tcx);
 		return 0;
 	}
+	if (length < 8 + RTP_HEADER)
+		return 0;
 	p = (struct packet){
 		.now = bpf_ktime_get_ns(),
 		.timestamp = bpf_ntohl(*(__u32 *)(h->rtp + 4)),

@@ -13,6 +13,7 @@ import (
 	"github.com/debugsidecar/debugsidecar/bpf"
 	"github.com/debugsidecar/debugsidecar/bpf/clock"
 	"github.com/debugsidecar/debugsidecar/bpf/internal/kernel"
+	"github.com/debugsidecar/debugsidecar/bpf/internal/procnet"
 	"github.com/debugsidecar/debugsidecar/bpf/internal/ring"
 	"github.com/debugsidecar/debugsidecar/bpf/netns"
 )
@@ -32,6 +33,7 @@ type Tap struct {
 	ring    *ring.Reader
 	tables  tables
 	evicted uint64
+	sockets *procnet.Sockets // of the namespace's TCP; nil where /proc has none
 }
 
 // place is where packets are looked at.
@@ -141,6 +143,9 @@ func (t *Tap) load() error {
 		return err
 	}
 	t.tables.init(t.options.MaxFlows)
+	// The files are those of the namespace that this thread is in, whoever reads
+	// them later. Without them receive queues are not known.
+	t.sockets, _ = procnet.OpenTCP("/proc/thread-self/net")
 	if t.mode == TCX {
 		t.place, err = openTCX(t.options.Netns, collection.DetachProgram("tap_ingress"), collection.DetachProgram("tap_egress"))
 	} else {
@@ -204,6 +209,9 @@ func (t *Tap) Close() error {
 	var errs []error
 	if t.place != nil {
 		errs = append(errs, t.place.close())
+	}
+	if t.sockets != nil {
+		errs = append(errs, t.sockets.Close())
 	}
 	errs = append(errs, t.ring.Close(), t.objects.Close())
 	if err := errors.Join(errs...); err != nil {

@@ -121,6 +121,7 @@ type tapStream struct {
 	Retransmits uint64
 	ZeroWindows uint64
 	Interleaved uint64
+	Rtsp        uint64
 	LastKtime   uint64
 	Next        uint32
 	Started     uint32

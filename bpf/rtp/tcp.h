@@ -13,6 +13,7 @@ struct stream {
 	__u64 retransmits;
 	__u64 zero_windows; /* segments by which this end says: no more */
 	__u64 interleaved;  /* segments that begin with a frame */
+	__u64 rtsp;	    /* segments that begin with RTSP's answer */
 	__u64 last_ktime;
 	__u32 next; /* the sequence number after the highest byte */
 	__u32 started;
@@ -34,23 +35,38 @@ struct tcp_head {
 	__be16 check, urgent;
 };
 
+#define CHANNELS 64 /* more are not expected: a pair for each track */
+
 enum content {
 	OTHER,
 	FRAME, /* '$', channel, length, and RTP or RTCP */
+	PART,  /* the beginning of one, as far as can be told */
 	RTSP,
 };
 
-static __always_inline enum content look(struct __sk_buff *skb, __u8 tcx, __u32 at)
+/*
+ * What a segment begins with. One byte says little in a stream of anybody's
+ * data: so a frame has to end with the segment, or another has to follow.
+ */
+__noinline int look(struct __sk_buff *skb, __u32 tcx, __u32 at, __u32 size)
 {
+	__u32 length;
 	__u8 b[8];
 
-	if (load(skb, tcx, at, b, sizeof(b)))
+	if (size < sizeof(b) || load(skb, tcx, at, b, sizeof(b)))
 		return OTHER;
-	if (b[0] == '$' && b[4] >> 6 == 2)
-		return FRAME;
 	if (b[0] == 'R' && b[1] == 'T' && b[2] == 'S' && b[3] == 'P' && b[4] == '/')
 		return RTSP;
-	return OTHER;
+	length = 4 + (b[2] << 8 | b[3]);
+	if (b[0] != '$' || b[1] >= CHANNELS || b[4] >> 6 != 2 || length < 4 + RTCP_HEADER)
+		return OTHER;
+	if (length > size)
+		return PART;
+	if (length == size)
+		return FRAME;
+	if (load(skb, tcx, at + length, b, 1))
+		return OTHER;
+	return b[0] == '$' ? FRAME : OTHER;
 }
 
 /* The other direction of a connection. */
@@ -89,7 +105,7 @@ __noinline int tcp(struct __sk_buff *skb, struct flow_key *of, struct head *h)
 {
 	struct flow_key on_stack, *key = &on_stack;
 	struct tcp_head t;
-	enum content content = OTHER;
+	int content;
 	struct stream *s;
 	__u32 header, size, end;
 
@@ -103,18 +119,19 @@ __noinline int tcp(struct __sk_buff *skb, struct flow_key *of, struct head *h)
 	header = h->at + (t.offset >> 4) * 4;
 	size = h->length > header ? h->length - header : 0;
 	s = bpf_map_lookup_elem(&streams, key);
-	if (size >= 8)
-		content = look(skb, h->tcx, header);
+	content = size ? look(skb, h->tcx, header, size) : OTHER;
 	if (!s) {
-		if (content == OTHER)
+		if (content != FRAME && content != RTSP)
 			return 0;
 		s = make_stream(key);
 		if (!s)
 			return 0;
 	}
 	s->last_ktime = bpf_ktime_get_ns();
-	if (content == FRAME)
+	if (content == FRAME || content == PART)
 		INCREASE(s->interleaved, 1);
+	else if (content == RTSP)
+		INCREASE(s->rtsp, 1);
 	if (!t.window && !(t.flags & (TCP_RST | TCP_SYN)))
 		INCREASE(s->zero_windows, 1);
 	if (!size)

@@ -17,6 +17,7 @@
 #define EGRESS 1
 
 #define RTP_HEADER 12
+#define RTCP_HEADER 8 /* with a source, as all that is looked at here */
 
 struct flow_key {
 	__u8 saddr[16], daddr[16]; /* IPv4: the first four bytes */
@@ -41,6 +42,7 @@ struct head {
 };
 
 #define HEAD 20 /* bytes of it that come from the packet */
+#define SHORT (RTP_HEADER - RTCP_HEADER)
 
 struct ipv4_head {
 	__u8 version_ihl, tos;
@@ -96,7 +98,7 @@ static __always_inline int ipv4(struct __sk_buff *skb, struct flow_key *key, str
 {
 	struct ipv4_head ip;
 
-	if (load(skb, h->tcx, 0, &ip, sizeof(ip)))
+	if (load(skb, h->tcx, 0, &ip, sizeof(ip)) && load(skb, h->tcx, 0, &ip, sizeof(ip) - SHORT))
 		return -1;
 	if ((ip.proto != IPPROTO_UDP && ip.proto != IPPROTO_TCP) || ip.frag & bpf_htons(0x1fff))
 		return -1;
@@ -122,7 +124,7 @@ static __always_inline int ipv6(struct __sk_buff *skb, struct flow_key *key, str
 	__u8 extension[2], next;
 	__u32 at = 40;
 
-	if (load(skb, h->tcx, 0, &ip, sizeof(ip)))
+	if (load(skb, h->tcx, 0, &ip, sizeof(ip)) && load(skb, h->tcx, 0, &ip, sizeof(ip) - SHORT))
 		return -1;
 	next = ip.next_header;
 	if (next == IPPROTO_UDP || next == IPPROTO_TCP) {

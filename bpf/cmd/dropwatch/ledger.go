@@ -35,13 +35,15 @@ type flow struct {
 // ledger makes lines of events and counters so that the lines of a key sum up
 // to its counter: counters miss nothing, events may be lost. An event is told
 // of by itself; what a counter has beyond the events waits for one tick, since
-// its event may be on the way, and is then told of without addresses.
+// its event may be on the way, and is then told of without addresses, but never
+// more than events were lost.
 type ledger struct {
 	detail  bool // there are events
 	pending map[flow]uint64
 	order   []flow
 	told    map[key]uint64
 	before  map[key]uint64 // what the counter was at the tick before
+	blank   uint64         // what was told of without addresses
 }
 
 func newLedger(detail bool) *ledger {
@@ -57,9 +59,10 @@ func (l *ledger) event(e drop.Event) {
 	l.pending[f]++
 }
 
-// tick takes the counters as they are after the events that were taken before,
-// and returns what is new. At the end nothing waits.
-func (l *ledger) tick(now time.Time, counts []drop.Count, end bool) (lines []line) {
+// tick takes the counters, and how many events were lost, as they are after the
+// events that were taken before, and returns what is new. At the end nothing
+// waits.
+func (l *ledger) tick(now time.Time, counts []drop.Count, lost uint64, end bool) (lines []line) {
 	counters := make(map[key]uint64, len(counts))
 	for _, c := range counts {
 		counters[key{c.Netns, c.Reason, c.Family, c.Proto}] = c.Drops
@@ -82,13 +85,14 @@ func (l *ledger) tick(now time.Time, counts []drop.Count, end bool) (lines []lin
 	}
 	l.order = later
 	for k, counted := range counters {
-		due := counted
+		due := counted - l.told[k]
 		if l.detail && !end {
-			due = l.before[k]
+			due = min(max(l.before[k], l.told[k])-l.told[k], max(lost, l.blank)-l.blank)
 		}
-		if told := l.told[k]; due > told {
-			lines = append(lines, line{key: k, at: now, count: due - told})
-			l.told[k] = due
+		if due > 0 {
+			lines = append(lines, line{key: k, at: now, count: due})
+			l.told[k] += due
+			l.blank += due
 		}
 		l.before[k] = counted
 	}

@@ -20,12 +20,16 @@ func TestLinesSumUpToTheCounters(t *testing.T) {
 		counters := map[string]uint64{}
 		told := map[string]uint64{}
 		var late []drop.Event // counted, but not read yet
+		var lost, blank uint64
 		tell := func(lines []line) {
 			for _, line := range lines {
 				if line.count == 0 {
 					t.Fatalf("a line of nothing: %+v", line)
 				}
 				told[line.reason] += line.count
+				if !line.dst.IsValid() {
+					blank += line.count
+				}
 				if told[line.reason] > counters[line.reason] {
 					t.Fatalf("%s: %d told, %d counted", line.reason, told[line.reason], counters[line.reason])
 				}
@@ -51,7 +55,9 @@ func TestLinesSumUpToTheCounters(t *testing.T) {
 					l.event(e)
 				case 1:
 					late = append(late, e)
-				} // else the ring was full
+				default:
+					lost++ // the ring was full
+				}
 			}
 			if rapid.Bool().Draw(t, "late ones come") {
 				for _, e := range late {
@@ -59,15 +65,18 @@ func TestLinesSumUpToTheCounters(t *testing.T) {
 				}
 				late = nil
 			}
-			tell(l.tick(time.Time{}, counts(), false))
+			tell(l.tick(time.Time{}, counts(), lost, false))
 		}
-		tell(l.tick(time.Time{}, counts(), true))
+		tell(l.tick(time.Time{}, counts(), lost, true))
+		if detail && len(late) == 0 && lost == 0 && blank != 0 {
+			t.Fatalf("%d told without addresses, and no event was lost", blank)
+		}
 		for reason, n := range counters {
 			if told[reason] != n {
 				t.Fatalf("%s: %d told, %d counted", reason, told[reason], n)
 			}
 		}
-		if more := l.tick(time.Time{}, counts(), true); len(more) > 0 {
+		if more := l.tick(time.Time{}, counts(), lost, true); len(more) > 0 {
 			t.Fatalf("told twice: %+v", more)
 		}
 	})
@@ -80,15 +89,15 @@ func TestEventsThatArriveKeepTheirAddresses(t *testing.T) {
 	counts := []drop.Count{{Reason: "NO_SOCKET", Drops: 3}}
 	l.event(e)
 	l.event(e)
-	lines := l.tick(time.Time{}, counts, false) // the third is on its way
+	lines := l.tick(time.Time{}, counts, 0, false) // the third is on its way
 	if len(lines) != 1 || lines[0].count != 2 || lines[0].dst != e.Dst {
 		t.Fatalf("%+v", lines)
 	}
 	l.event(e)
-	if lines = l.tick(time.Time{}, counts, false); len(lines) != 1 || lines[0].count != 1 || lines[0].src != e.Src {
+	if lines = l.tick(time.Time{}, counts, 0, false); len(lines) != 1 || lines[0].count != 1 || lines[0].src != e.Src {
 		t.Fatalf("%+v", lines)
 	}
-	if lines = l.tick(time.Time{}, counts, true); len(lines) != 0 {
+	if lines = l.tick(time.Time{}, counts, 0, true); len(lines) != 0 {
 		t.Fatalf("%+v", lines)
 	}
 }
