@@ -7,10 +7,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestConsoleIsRead(t *testing.T) {
-	p := parser{}
+	p := parser{start: time.Now()}
 	for line := range strings.Lines(`noise from the firmware
 @@booted
 @@begin bpf-drop
