@@ -47,9 +47,11 @@ check: ## the quick loop: format, vet, and the tests that take no cluster
 build: ## build the static binaries into bin/
 	$(GO) build -ldflags "-s -w" -o bin/ ./webhook ./kubectl-debugsidecar
 
-bench: ## measure what an admission costs, beside a floor and a peer, into bin/bench.txt
-	@mkdir -p bin
+bench: ## measure what an admission and the kernel probes cost, beside a floor and a peer, into bin/bench*.txt
+	@mkdir -p bin && test/tools/deps.sh bench
 	@$(GO) run ./test/bench -o bin/bench.txt
+	@$(GO) run ./test/bench/drop -o bin/bench-drop.txt
+	@$(GO) run ./test/bench/rtp -o bin/bench-rtp.txt
 
 fuzz: ## run each fuzz target for FUZZTIME
 	@grep -r --include='*_test.go' -o '^func Fuzz[A-Za-z0-9_]*' . | while IFS=: read -r file func; do \
