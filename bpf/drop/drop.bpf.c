@@ -11,6 +11,7 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>
+#include "../internal/headers/cgroup.h"
 
 char __license[] SEC("license") = "Dual MIT/GPL";
 
@@ -150,15 +151,10 @@ static __always_inline __u32 netns_of(struct sk_buff *skb, struct sock *rx_sk, s
 	return sk ? netns_of_sock(sk) : 0;
 }
 
-/* How deep a control group may be below the one that is asked for. */
-#define CGROUP_DEPTH 16
-
 static __always_inline bool in_cgroup(struct sock *sk)
 {
-	struct cgroup *cgroup, *ancestor;
-	unsigned long base;
+	struct cgroup *cgroup;
 	__u8 state;
-	int level;
 
 	if (!sk)
 		return false;
@@ -166,17 +162,7 @@ static __always_inline bool in_cgroup(struct sock *sk)
 	if (state == TCP_TIME_WAIT || state == TCP_NEW_SYN_RECV)
 		return false; /* a small socket: it has no control group */
 	cgroup = BPF_CORE_READ(sk, sk_cgrp_data.cgroup);
-	if (!is_pointer(cgroup))
-		return false;
-	level = BPF_CORE_READ(cgroup, level);
-	base = (unsigned long)cgroup + bpf_core_field_offset(struct cgroup, ancestors);
-	for (int i = 0; i < CGROUP_DEPTH && i <= level; i++) {
-		ancestor = NULL;
-		bpf_probe_read_kernel(&ancestor, sizeof(ancestor), (void *)(base + i * sizeof(ancestor)));
-		if (BPF_CORE_READ(ancestor, kn, id) == cgroup_id)
-			return true;
-	}
-	return false;
+	return is_pointer(cgroup) && is_below(cgroup, cgroup_id);
 }
 
 static __always_inline bool watched(__u32 inum)

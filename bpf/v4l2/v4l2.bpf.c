@@ -10,6 +10,7 @@
 #include "../internal/headers/kernel.h"
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
+#include "../internal/headers/cgroup.h"
 
 char __license[] SEC("license") = "Dual MIT/GPL";
 
@@ -185,23 +186,6 @@ int v4l2_buf_done(struct bpf_raw_tracepoint_args *ctx)
 	return 0;
 }
 
-#define CGROUP_DEPTH 16
-
-static __always_inline bool in_cgroup(struct task_struct *task)
-{
-	struct cgroup *cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp), *ancestor;
-	int level = BPF_CORE_READ(cgroup, level);
-	unsigned long base = (unsigned long)cgroup + bpf_core_field_offset(struct cgroup, ancestors);
-
-	for (int i = 0; i < CGROUP_DEPTH && i <= level; i++) {
-		ancestor = NULL;
-		bpf_probe_read_kernel(&ancestor, sizeof(ancestor), (void *)(base + i * sizeof(ancestor)));
-		if (BPF_CORE_READ(ancestor, kn, id) == cgroup_id)
-			return true;
-	}
-	return false;
-}
-
 static __always_inline bool ours(void)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
@@ -210,7 +194,7 @@ static __always_inline bool ours(void)
 	if (all)
 		return true;
 	if (cgroup_id)
-		return in_cgroup(task);
+		return is_below(BPF_CORE_READ(task, cgroups, dfl_cgrp), cgroup_id);
 	inum = BPF_CORE_READ(task, nsproxy, net_ns, ns.inum);
 	return bpf_map_lookup_elem(&netns, &inum);
 }
