@@ -230,6 +230,34 @@ func (p *Probe) CrossCheck() ([]Difference, error) {
 	return differences, err
 }
 
+// Socket is a UDP socket of the target's namespace, as /proc/net/udp and udp6
+// have it.
+type Socket struct {
+	// Port is the local one.
+	Port uint16
+	// Inode is the socket's number, as in /proc/PID/fd.
+	Inode uint64
+	// Queue is the memory in bytes that waiting datagrams take: when it reaches
+	// the socket's receive buffer, the next ones are dropped.
+	Queue uint64
+	// Drops are the datagrams that the socket dropped since it was made.
+	Drops uint64
+}
+
+// Sockets returns the UDP sockets of the target's namespace: which of them
+// drops, and which is about to. It is the same in both tiers and takes no
+// capability; the target must be one namespace with a known /proc/net.
+func (p *Probe) Sockets() (sockets []Socket, err error) {
+	if p.check == nil {
+		return nil, &bpf.UnavailableError{What: "sockets of UDP", Err: errNoProc}
+	}
+	err = p.use(func() error {
+		sockets, err = p.check.udpSockets()
+		return err
+	})
+	return sockets, err
+}
+
 // Close ends the probe and everything that it holds in the kernel.
 func (p *Probe) Close() error {
 	p.mu.Lock()

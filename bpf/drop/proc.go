@@ -16,6 +16,7 @@ import (
 type procSource struct {
 	mu       sync.Mutex
 	counters *procnet.Counters
+	sockets  *procnet.Sockets
 	start    [2]procnet.UDP // IPv4, IPv6
 }
 
@@ -24,9 +25,13 @@ func openProc(dir string) (*procSource, error) {
 	if err != nil {
 		return nil, fmt.Errorf("counters of UDP: %w", err)
 	}
-	p := &procSource{counters: counters}
+	sockets, err := procnet.OpenUDP(dir)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("sockets of UDP: %w", err), counters.Close())
+	}
+	p := &procSource{counters: counters, sockets: sockets}
 	if p.start[0], p.start[1], _, err = counters.UDP(); err != nil {
-		return nil, errors.Join(err, counters.Close())
+		return nil, errors.Join(err, p.close())
 	}
 	return p, nil
 }
@@ -140,4 +145,13 @@ func (p *procSource) compare(counted []Count) ([]Difference, error) {
 	return all, nil
 }
 
-func (p *procSource) close() error { return p.counters.Close() }
+func (p *procSource) udpSockets() (all []Socket, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	err = p.sockets.Each(func(s procnet.Socket) {
+		all = append(all, Socket{Port: s.LocalPort, Inode: s.Inode, Queue: s.ReceiveQueue, Drops: s.Drops})
+	})
+	return all, err
+}
+
+func (p *procSource) close() error { return errors.Join(p.counters.Close(), p.sockets.Close()) }

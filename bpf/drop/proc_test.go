@@ -43,6 +43,14 @@ func TestUserTierCountsWhatProcDoes(t *testing.T) {
 				{Reason: "SOCKET_RCVBUFF", Family: f.af, Proto: unix.IPPROTO_UDP, Drops: f.snmp(t, ns, "RcvbufErrors")},
 			}
 			expect(t, user, want...)
+			sockets, err := user.Sockets()
+			if err != nil {
+				t.Fatal(err)
+			}
+			queue, drops := procUDP(t, ns, f, portOf(conn))
+			if len(sockets) != 1 || sockets[0].Port != portOf(conn) || sockets[0].Drops != drops || sockets[0].Queue != queue || drops != f.snmp(t, ns, "RcvbufErrors") {
+				t.Errorf("%+v: one socket dropped %d", sockets, drops)
+			}
 			if user.Tier() != bpf.TierUser || !user.Sees("NO_SOCKET") || user.Sees("QDISC_DROP") {
 				t.Errorf("tier %v", user.Tier())
 			}
