@@ -105,7 +105,7 @@ func shape(t *testing.T, ns *nettest.Namespace, name string) {
 		}
 		err = netlink.QdiscAdd(&netlink.Tbf{
 			QdiscAttrs: netlink.QdiscAttrs{LinkIndex: link.Attrs().Index, Handle: netlink.MakeHandle(1, 0), Parent: netlink.HANDLE_ROOT},
-			Rate:       10e6 / 8, Limit: 20_000, Buffer: 16_000,
+			Rate:       10e6 / 8, Limit: 20_000, Buffer: 100_000,
 		})
 		if err != nil {
 			return fmt.Errorf("tbf: %w", err)

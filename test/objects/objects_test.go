@@ -104,3 +104,18 @@ func split(line string) []string {
 	}
 	return args
 }
+
+// The same objects serve both.
+func TestProbesBuildForBothProcessors(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: it compiles for another processor")
+	}
+	for _, processor := range []string{"amd64", "arm64"} {
+		cmd := exec.Command("go", "vet", "./bpf/...")
+		cmd.Dir = filepath.Join("..", "..")
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+processor)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", processor, err, out)
+		}
+	}
+}

@@ -13,7 +13,7 @@ import (
 )
 
 // packages are those that say something about kernels.
-var packages = []string{"./bpf/drop", "./bpf/rtp", "./bpf/v4l2"}
+var packages = []string{"./bpf/drop", "./bpf/rtp", "./bpf/v4l2", "./bpf/correlate"}
 
 // maySkip says whether a kernel has not what a test takes. Any other skip is a
 // failure.
