@@ -104,7 +104,8 @@ type ReceiverReport struct {
 	Jitter          time.Duration
 }
 
-// Gap is sequence numbers that were skipped. They may still come.
+// Gap is sequence numbers that were skipped. They may still come: then another
+// Gap says so, with Filled.
 type Gap struct {
 	Ktime     clock.Ktime
 	SSRC      uint32
@@ -114,8 +115,12 @@ type Gap struct {
 	// First is the first sequence number that is missing, Count how many are.
 	First uint16
 	Count int
-	// Before and After are the RTP timestamps of the packets around it.
+	// Before and After are the RTP timestamps of the packets around it, as far as
+	// they were known then: the highest before and the one that showed the gap.
 	Before, After uint32
+	// Filled is set when these numbers, told as missing before, came after all:
+	// First is one packet, and Before and After are its timestamp.
+	Filled bool
 }
 
 func addresses(k *tapFlowKey) (src, dst netip.AddrPort) {

@@ -31,6 +31,8 @@ struct flow {
 	__u64 first_ktime;
 	__u64 last_ktime;
 	__u32 timestamp; /* of the packet that came last */
+	__u32 highest_timestamp; /* of the packet with the highest number */
+	__u32 pad;
 	__u16 restart_seq;
 	__u8 restarting;
 	__u8 payload_type;
@@ -91,6 +93,19 @@ struct control {
 	__u32 pad;
 };
 
+/* One direction of a TCP connection (tcp.h). */
+struct stream {
+	__u64 segments; /* with data */
+	__u64 bytes;	/* of data, retransmitted ones once more */
+	__u64 retransmits;
+	__u64 zero_windows; /* segments by which this end says: no more */
+	__u64 interleaved;  /* segments that begin with a frame */
+	__u64 rtsp;	    /* segments that begin with RTSP's answer */
+	__u64 last_ktime;
+	__u32 next; /* the sequence number after the highest byte */
+	__u32 started;
+};
+
 /* Per CPU: no one else writes them. What is fresh stays all zero. */
 struct state {
 	__u64 refused; /* packets of flows that the map had no room for */
@@ -100,10 +115,11 @@ struct state {
 	__u64 malformed; /* RTCP whose lengths do not add up */
 	__u64 woken;
 	__be32 words[6]; /* of the RTCP packet at hand */
-	__u32 tcx;	 /* where that is looked at */
+	__u32 base;	 /* where its network header is in the data */
 	__u32 pad;
 	struct flow fresh;
 	struct control fresh_control;
+	struct stream fresh_stream;
 };
 
 struct {
@@ -120,7 +136,7 @@ struct gap {
 	__u32 after;
 	__u32 count;
 	__u16 first;
-	__u16 pad;
+	__u16 filled;
 };
 
 /* So that the type is known where it is read. */
@@ -228,13 +244,13 @@ static __always_inline void start_sequence(struct flow *f, __u16 seq)
 	__builtin_memset(f->seen, 0, sizeof(f->seen));
 }
 
-static __always_inline void lost_gap(struct state *state, struct flow_key *key, struct flow *f, struct packet *p,
-				     __u16 missing)
+/* Tells of count numbers from first on that are missing, or of one that came after all. */
+static __always_inline void tell(struct state *state, struct flow_key *key, struct flow *f, struct packet *p,
+				 __u16 first, __u16 count, __u16 filled)
 {
-	struct gap *g;
 	__u64 flags = BPF_RB_NO_WAKEUP;
+	struct gap *g;
 
-	f->gaps++;
 	g = bpf_ringbuf_reserve(&gaps, sizeof(*g), 0);
 	if (!g) {
 		state->gaps_lost++;
@@ -242,11 +258,11 @@ static __always_inline void lost_gap(struct state *state, struct flow_key *key, 
 	}
 	g->ktime = p->now;
 	g->key = *key;
-	g->before = f->timestamp;
+	g->before = filled ? p->timestamp : f->highest_timestamp;
 	g->after = p->timestamp;
-	g->count = missing;
-	g->first = f->max + 1;
-	g->pad = 0;
+	g->count = count;
+	g->first = first;
+	g->filled = filled;
 	/* The reader polls for a while once it is woken. */
 	if (p->now - state->woken > 1000000) {
 		state->woken = p->now;
@@ -266,7 +282,8 @@ static __always_inline bool sequence(struct state *state, struct flow_key *key, 
 	} else if (ahead == 1) {
 		f->max++; /* its bit is set below, whatever it was */
 	} else if (ahead && ahead < MAX_DROPOUT) {
-		lost_gap(state, key, f, p, ahead - 1);
+		f->gaps++;
+		tell(state, key, f, p, f->max + 1, ahead - 1, 0);
 		if (ahead >= WINDOW)
 			__builtin_memset(f->seen, 0, sizeof(f->seen));
 		else
@@ -280,7 +297,9 @@ static __always_inline bool sequence(struct state *state, struct flow_key *key, 
 		f->reordered++;
 		f->unique++;
 		if (f->max - behind < f->base)
-			f->base = f->max - behind;
+			f->base = f->max - behind; /* nobody missed it */
+		else
+			tell(state, key, f, p, p->seq, 1, 1);
 		set_seen(f, p->seq);
 		return true;
 	} else if (f->restarting && p->seq == f->restart_seq) {
@@ -298,6 +317,7 @@ static __always_inline bool sequence(struct state *state, struct flow_key *key, 
 		f->outliers++;
 		return false;
 	}
+	f->highest_timestamp = p->timestamp;
 	f->restarting = 0;
 	f->unique++;
 	set_seen(f, p->seq);
@@ -460,7 +480,7 @@ struct walker {
 	struct __sk_buff *skb;
 	struct flow_key *key;
 	struct packet *p;
-	__u32 at, left, size, overhead;
+	__u64 at, left, size, overhead; /* of 8 bytes: see struct rtcp_walk */
 };
 
 __noinline int count_segment(struct __sk_buff *skb, struct flow_key *key, struct packet *p, __u32 at, __u32 len)
@@ -496,13 +516,13 @@ static int next_segment(__u32 i, struct walker *w)
  * A packet of the kernel's that is several on the wire (UDP_SEGMENT, UDP_GRO):
  * each segment has an RTP header of its own.
  */
-static __always_inline int segments(struct __sk_buff *skb, struct flow_key *key, struct packet *p, struct head *h,
-				    __u32 left)
+__noinline int segments(struct __sk_buff *skb, struct flow_key *key, struct packet *p, struct head *h, __u32 left)
 {
-	struct walker w = {
-		.skb = skb, .key = key, .p = p, .left = left, .size = skb->gso_size, .overhead = h->at + 8,
-	};
+	struct walker w = {.skb = skb, .key = key, .p = p, .left = left, .size = skb->gso_size};
 
+	if (!key || !p || !h)
+		return 0;
+	w.overhead = h->at + 8;
 	w.at = base_of(skb, h->tcx) + w.overhead;
 	bpf_loop(MAX_SEGMENTS, next_segment, &w, 0);
 	return 0;

@@ -54,10 +54,10 @@ __noinline int read_words(struct __sk_buff *skb, struct state *state, __u32 at, 
 	if (!state)
 		return -1;
 	if (n == 1)
-		return load(skb, state->tcx, at, state->words, 4);
+		return load_with(skb, state->base, at, state->words, 4);
 	if (n == 2)
-		return load(skb, state->tcx, at, state->words, 8);
-	return load(skb, state->tcx, at, state->words, 24);
+		return load_with(skb, state->base, at, state->words, 8);
+	return load_with(skb, state->base, at, state->words, 24);
 }
 
 #define WORD(i) bpf_ntohl(state->words[i])
@@ -68,8 +68,6 @@ static __always_inline int report_block(struct __sk_buff *skb, struct state *sta
 	struct source s = {};
 	struct control *c;
 
-	if (!state || !key)
-		return 0;
 	if (read_words(skb, state, at, 6))
 		return -1;
 	c = control_of(state, &s, key, WORD(0), 0);
@@ -87,13 +85,14 @@ static __always_inline int report_block(struct __sk_buff *skb, struct state *sta
 /*
  * What a walk carries along. Loops are bpf_loop's: without CAP_PERFMON the
  * verifier also follows what the processor may do by mistake, and so an ordinary
- * loop beyond its end.
+ * loop beyond its end. And Linux 6.1 then refuses to write a part of what it has
+ * seen written as a whole, so all have 8 bytes.
  */
 struct rtcp_walk {
 	struct __sk_buff *skb;
 	struct state *state;
 	struct flow_key *key;
-	__u32 at, left, sum, count;
+	__u64 at, left, sum, count;
 };
 
 static int next_block(__u32 i, struct rtcp_walk *w)
@@ -282,7 +281,7 @@ __noinline int rtcp(struct __sk_buff *skb, struct flow_key *key, __u32 at, __u32
 	w.state = bpf_map_lookup_elem(&states, &zero);
 	if (!key || !w.state)
 		return 0;
-	w.state->tcx = tcx;
+	w.state->base = base_of(skb, tcx);
 	bpf_loop(MAX_PACKETS, next_packet, &w, 0);
 	if (w.left) {
 		w.state->malformed++;

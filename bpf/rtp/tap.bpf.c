@@ -53,19 +53,24 @@ static __always_inline int tap(struct __sk_buff *skb, __u8 tcx, __u8 direction)
 	/* A packet on loopback leaves and arrives: it counts when it arrives. */
 	if (key.ifindex == LOOPBACK && direction == EGRESS)
 		return 0;
-	if (skb->protocol == bpf_htons(ETH_P_IP)) {
-		if (ipv4(skb, &key, &h))
-			return 0;
-	} else if (skb->protocol == bpf_htons(ETH_P_IPV6)) {
-		if (ipv6(skb, &key, &h))
-			return 0;
-	} else {
+	if (parse(skb, &key, &h))
 		return 0;
-	}
 	if (h.proto == IPPROTO_UDP)
 		return udp(skb, &key, &h);
 	return tcp(skb, &key, &h);
 }
+
+/*
+ * A socket pays for its filter from what it may have of option memory
+ * (net.core.optmem_max, 20 KiB before Linux 6.8), and this program is larger. So
+ * the filter is a small one that goes on to it.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__type(key, __u32);
+	__type(value, __u32);
+	__uint(max_entries, 1);
+} next SEC(".maps");
 
 /* On an AF_PACKET socket: 0 keeps the packet from its queue. */
 SEC("socket")
@@ -73,6 +78,13 @@ int tap_packet(struct __sk_buff *skb)
 {
 	if (skb->pkt_type == PACKET_OTHERHOST)
 		return 0;
+	bpf_tail_call(skb, &next, 0);
+	return 0;
+}
+
+SEC("socket")
+int tap_packet_all(struct __sk_buff *skb)
+{
 	tap(skb, 0, skb->pkt_type == PACKET_OUTGOING ? EGRESS : INGRESS);
 	return 0;
 }

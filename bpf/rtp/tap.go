@@ -122,7 +122,9 @@ func (t *Tap) load() error {
 	// Only the programs of the mode are loaded: others may be unknown here.
 	if t.mode == TCX {
 		delete(spec.Programs, "tap_packet")
+		delete(spec.Programs, "tap_packet_all")
 	} else {
+		spec.Maps["next"].Contents = []ebpf.MapKV{{Key: uint32(0), Value: "tap_packet_all"}}
 		delete(spec.Programs, "tap_ingress")
 		delete(spec.Programs, "tap_egress")
 	}
@@ -228,6 +230,7 @@ func decodeGap(b []byte) (Gap, error) {
 	g := Gap{
 		Ktime: clock.Ktime(raw.Ktime), SSRC: raw.Key.Ssrc, Interface: int(raw.Key.Ifindex),
 		Direction: Direction(raw.Key.Direction), First: raw.First, Count: int(raw.Count), Before: raw.Before, After: raw.After,
+		Filled: raw.Filled != 0,
 	}
 	g.Src, g.Dst = addresses(&raw.Key)
 	return g, nil

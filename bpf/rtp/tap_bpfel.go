@@ -36,34 +36,36 @@ type tapControl struct {
 }
 
 type tapFlow struct {
-	_           structs.HostLayout
-	Version     uint64
-	Lock        uint32
-	Rate        uint32
-	Packets     uint64
-	Bytes       uint64
-	Duplicates  uint64
-	Reordered   uint64
-	Outliers    uint64
-	Restarts    uint64
-	LostBefore  uint64
-	Unique      uint64
-	Base        uint64
-	Max         uint64
-	Gaps        uint64
-	Frames      uint64
-	Markers     uint64
-	Jitter      uint64
-	FirstKtime  uint64
-	LastKtime   uint64
-	Timestamp   uint32
-	RestartSeq  uint16
-	Restarting  uint8
-	PayloadType uint8
-	Timestamps  [8]uint32
-	Seen        [8]uint64
-	Contended   uint64
-	Changed     uint64
+	_                structs.HostLayout
+	Version          uint64
+	Lock             uint32
+	Rate             uint32
+	Packets          uint64
+	Bytes            uint64
+	Duplicates       uint64
+	Reordered        uint64
+	Outliers         uint64
+	Restarts         uint64
+	LostBefore       uint64
+	Unique           uint64
+	Base             uint64
+	Max              uint64
+	Gaps             uint64
+	Frames           uint64
+	Markers          uint64
+	Jitter           uint64
+	FirstKtime       uint64
+	LastKtime        uint64
+	Timestamp        uint32
+	HighestTimestamp uint32
+	Pad              uint32
+	RestartSeq       uint16
+	Restarting       uint8
+	PayloadType      uint8
+	Timestamps       [8]uint32
+	Seen             [8]uint64
+	Contended        uint64
+	Changed          uint64
 }
 
 type tapFlowKey struct {
@@ -87,7 +89,7 @@ type tapGap struct {
 	After  uint32
 	Count  uint32
 	First  uint16
-	Pad    uint16
+	Filled uint16
 }
 
 type tapSource struct {
@@ -108,10 +110,11 @@ type tapState struct {
 	Malformed      uint64
 	Woken          uint64
 	Words          [6]uint32
-	Tcx            uint32
+	Base           uint32
 	Pad            uint32
 	Fresh          tapFlow
 	FreshControl   tapControl
+	FreshStream    tapStream
 }
 
 type tapStream struct {
@@ -136,11 +139,13 @@ const (
 	tapMapFlows         = "flows"
 	tapMapGaps          = "gaps"
 	tapMapMediaPorts    = "media_ports"
+	tapMapNext          = "next"
 	tapMapStates        = "states"
 	tapMapStreams       = "streams"
 	tapProgTapEgress    = "tap_egress"
 	tapProgTapIngress   = "tap_ingress"
 	tapProgTapPacket    = "tap_packet"
+	tapProgTapPacketAll = "tap_packet_all"
 	tapVarExplicitPorts = "explicit_ports"
 	tapVarGapType       = "gap_type"
 	tapVarRates         = "rates"
@@ -188,9 +193,10 @@ type tapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type tapProgramSpecs struct {
-	TapEgress  *ebpf.ProgramSpec `ebpf:"tap_egress"`
-	TapIngress *ebpf.ProgramSpec `ebpf:"tap_ingress"`
-	TapPacket  *ebpf.ProgramSpec `ebpf:"tap_packet"`
+	TapEgress    *ebpf.ProgramSpec `ebpf:"tap_egress"`
+	TapIngress   *ebpf.ProgramSpec `ebpf:"tap_ingress"`
+	TapPacket    *ebpf.ProgramSpec `ebpf:"tap_packet"`
+	TapPacketAll *ebpf.ProgramSpec `ebpf:"tap_packet_all"`
 }
 
 // tapMapSpecs contains maps before they are loaded into the kernel.
@@ -202,6 +208,7 @@ type tapMapSpecs struct {
 	Flows      *ebpf.MapSpec `ebpf:"flows"`
 	Gaps       *ebpf.MapSpec `ebpf:"gaps"`
 	MediaPorts *ebpf.MapSpec `ebpf:"media_ports"`
+	Next       *ebpf.MapSpec `ebpf:"next"`
 	States     *ebpf.MapSpec `ebpf:"states"`
 	Streams    *ebpf.MapSpec `ebpf:"streams"`
 }
@@ -240,6 +247,7 @@ type tapMaps struct {
 	Flows      *ebpf.Map `ebpf:"flows"`
 	Gaps       *ebpf.Map `ebpf:"gaps"`
 	MediaPorts *ebpf.Map `ebpf:"media_ports"`
+	Next       *ebpf.Map `ebpf:"next"`
 	States     *ebpf.Map `ebpf:"states"`
 	Streams    *ebpf.Map `ebpf:"streams"`
 }
@@ -251,6 +259,7 @@ func (m *tapMaps) Close() error {
 		m.Flows,
 		m.Gaps,
 		m.MediaPorts,
+		m.Next,
 		m.States,
 		m.Streams,
 	)
@@ -269,9 +278,10 @@ type tapVariables struct {
 //
 // It can be passed to loadTapObjects or ebpf.CollectionSpec.LoadAndAssign.
 type tapPrograms struct {
-	TapEgress  *ebpf.Program `ebpf:"tap_egress"`
-	TapIngress *ebpf.Program `ebpf:"tap_ingress"`
-	TapPacket  *ebpf.Program `ebpf:"tap_packet"`
+	TapEgress    *ebpf.Program `ebpf:"tap_egress"`
+	TapIngress   *ebpf.Program `ebpf:"tap_ingress"`
+	TapPacket    *ebpf.Program `ebpf:"tap_packet"`
+	TapPacketAll *ebpf.Program `ebpf:"tap_packet_all"`
 }
 
 func (p *tapPrograms) Close() error {
@@ -279,6 +289,7 @@ func (p *tapPrograms) Close() error {
 		p.TapEgress,
 		p.TapIngress,
 		p.TapPacket,
+		p.TapPacketAll,
 	)
 }
 

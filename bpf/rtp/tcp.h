@@ -7,18 +7,6 @@
 #define TCP_SYN 0x02
 #define TCP_RST 0x04
 
-struct stream {
-	__u64 segments; /* with data */
-	__u64 bytes;	/* of data, retransmitted ones once more */
-	__u64 retransmits;
-	__u64 zero_windows; /* segments by which this end says: no more */
-	__u64 interleaved;  /* segments that begin with a frame */
-	__u64 rtsp;	    /* segments that begin with RTSP's answer */
-	__u64 last_ktime;
-	__u32 next; /* the sequence number after the highest byte */
-	__u32 started;
-};
-
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__type(key, struct flow_key);
@@ -48,12 +36,12 @@ enum content {
  * What a segment begins with. One byte says little in a stream of anybody's
  * data: so a frame has to end with the segment, or another has to follow.
  */
-__noinline int look(struct __sk_buff *skb, __u32 tcx, __u32 at, __u32 size)
+__noinline int look(struct __sk_buff *skb, struct head *h, __u32 at, __u32 size)
 {
 	__u32 length;
 	__u8 b[8];
 
-	if (size < sizeof(b) || load(skb, tcx, at, b, sizeof(b)))
+	if (!h || size < sizeof(b) || load(skb, h, at, b, sizeof(b)))
 		return OTHER;
 	if (b[0] == 'R' && b[1] == 'T' && b[2] == 'S' && b[3] == 'P' && b[4] == '/')
 		return RTSP;
@@ -64,39 +52,43 @@ __noinline int look(struct __sk_buff *skb, __u32 tcx, __u32 at, __u32 size)
 		return PART;
 	if (length == size)
 		return FRAME;
-	if (load(skb, tcx, at + length, b, 1))
+	if (load(skb, h, at + length, b, 1))
 		return OTHER;
 	return b[0] == '$' ? FRAME : OTHER;
 }
 
-/* The other direction of a connection. */
+/*
+ * The other direction of a connection. In words of 8 bytes: Linux 6.1 does not let
+ * a part of a place on the stack be written that it takes for a saved register.
+ */
 static __always_inline void reverse(struct flow_key *to, struct flow_key *from)
 {
-	__builtin_memcpy(to->saddr, from->daddr, 16);
-	__builtin_memcpy(to->daddr, from->saddr, 16);
-	to->sport = from->dport;
-	to->dport = from->sport;
-	to->ssrc = 0;
-	to->ifindex = from->ifindex;
-	to->family = from->family;
-	/* On loopback both directions arrive. */
-	to->direction = from->ifindex == LOOPBACK ? INGRESS : !from->direction;
-	to->pad = 0;
+	__u64 *t = (__u64 *)to, *f = (__u64 *)from;
+
+	t[0] = f[2];
+	t[1] = f[3];
+	t[2] = f[0];
+	t[3] = f[1];
+	t[4] = (__u64)from->sport << 16 | from->dport;
+	/* On loopback both directions arrive; elsewhere the lowest bit of direction. */
+	t[5] = f[5] ^ (from->ifindex == LOOPBACK ? 0 : 1ull << 48);
 }
 
 static __always_inline struct stream *make_stream(struct flow_key *key)
 {
-	struct stream zero = {}, *s;
 	struct flow_key other;
 	struct state *state;
+	struct stream *s;
 	__u32 index = 0;
 
-	reverse(&other, key);
-	bpf_map_update_elem(&streams, &other, &zero, BPF_NOEXIST);
-	bpf_map_update_elem(&streams, key, &zero, BPF_NOEXIST);
-	s = bpf_map_lookup_elem(&streams, key);
 	state = bpf_map_lookup_elem(&states, &index);
-	if (!s && state)
+	if (!state)
+		return NULL;
+	reverse(&other, key);
+	bpf_map_update_elem(&streams, &other, &state->fresh_stream, BPF_NOEXIST);
+	bpf_map_update_elem(&streams, key, &state->fresh_stream, BPF_NOEXIST);
+	s = bpf_map_lookup_elem(&streams, key);
+	if (!s)
 		state->tcp_refused++;
 	return s;
 }
@@ -119,7 +111,7 @@ __noinline int tcp(struct __sk_buff *skb, struct flow_key *of, struct head *h)
 	header = h->at + (t.offset >> 4) * 4;
 	size = h->length > header ? h->length - header : 0;
 	s = bpf_map_lookup_elem(&streams, key);
-	content = size ? look(skb, h->tcx, header, size) : OTHER;
+	content = size ? look(skb, h, header, size) : OTHER;
 	if (!s) {
 		if (content != FRAME && content != RTSP)
 			return 0;
@@ -128,9 +120,7 @@ __noinline int tcp(struct __sk_buff *skb, struct flow_key *of, struct head *h)
 			return 0;
 	}
 	s->last_ktime = bpf_ktime_get_ns();
-	if (content == FRAME || content == PART)
-		INCREASE(s->interleaved, 1);
-	else if (content == RTSP)
+	if (content == RTSP)
 		INCREASE(s->rtsp, 1);
 	if (!t.window && !(t.flags & (TCP_RST | TCP_SYN)))
 		INCREASE(s->zero_windows, 1);
@@ -143,8 +133,11 @@ __noinline int tcp(struct __sk_buff *skb, struct flow_key *of, struct head *h)
 	INCREASE(s->bytes, size);
 	if (s->started && (__s32)(bpf_ntohl(t.seq) - s->next) < 0)
 		INCREASE(s->retransmits, 1);
-	if (!s->started || (__s32)(end - s->next) > 0)
-		s->next = end;
+	if (s->started && (__s32)(end - s->next) <= 0)
+		return 0;
+	if (content == FRAME || content == PART)
+		INCREASE(s->interleaved, 1);
+	s->next = end;
 	s->started = 1;
 	return 0;
 }

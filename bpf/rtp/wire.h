@@ -7,6 +7,7 @@
 #define IPPROTO_TCP 6
 #define IPPROTO_UDP 17
 #define IPPROTO_ROUTING 43
+#define IPPROTO_FRAGMENT 44
 #define IPPROTO_DSTOPTS 60
 #define PACKET_OTHERHOST 3
 #define PACKET_OUTGOING 4
@@ -80,11 +81,22 @@ __noinline __u32 base_of(struct __sk_buff *skb, __u8 tcx)
  * The first helper is the quick one, but sees only what is in the packet's own
  * buffer. Network cards leave payload in pages, and so does UDP_SEGMENT.
  */
-static __always_inline int load(struct __sk_buff *skb, __u8 tcx, __u32 at, void *to, __u32 size)
+static __always_inline int load_with(struct __sk_buff *skb, __u32 base, __u32 at, void *to, __u32 size)
 {
 	if (!bpf_skb_load_bytes_relative(skb, at, to, size, BPF_HDR_START_NET))
 		return 0;
-	return bpf_skb_load_bytes(skb, base_of(skb, tcx) + at, to, size);
+	return bpf_skb_load_bytes(skb, base + at, to, size);
+}
+
+static __always_inline int load(struct __sk_buff *skb, struct head *h, __u32 at, void *to, __u32 size)
+{
+	if (!bpf_skb_load_bytes_relative(skb, at, to, size, BPF_HDR_START_NET))
+		return 0;
+	/*
+	 * Read only now, else the compiler puts it on the stack, where Linux 6.1
+	 * does not let a part of a place be written that a whole was written to.
+	 */
+	return bpf_skb_load_bytes(skb, base_of(skb, *(volatile __u8 *)&h->tcx) + at, to, size);
 }
 
 static __always_inline void ports(struct flow_key *key, struct head *h)
@@ -98,7 +110,7 @@ static __always_inline int ipv4(struct __sk_buff *skb, struct flow_key *key, str
 {
 	struct ipv4_head ip;
 
-	if (load(skb, h->tcx, 0, &ip, sizeof(ip)) && load(skb, h->tcx, 0, &ip, sizeof(ip) - SHORT))
+	if (load(skb, h, 0, &ip, sizeof(ip)) && load(skb, h, 0, &ip, sizeof(ip) - SHORT))
 		return -1;
 	if ((ip.proto != IPPROTO_UDP && ip.proto != IPPROTO_TCP) || ip.frag & bpf_htons(0x1fff))
 		return -1;
@@ -110,7 +122,7 @@ static __always_inline int ipv4(struct __sk_buff *skb, struct flow_key *key, str
 	h->length = bpf_ntohs(ip.len);
 	if (h->at == 20)
 		__builtin_memcpy(h, ip.next, HEAD);
-	else if (load(skb, h->tcx, h->at, h, HEAD))
+	else if (load(skb, h, h->at, h, HEAD))
 		return -1;
 	ports(key, h);
 	return 0;
@@ -118,39 +130,65 @@ static __always_inline int ipv4(struct __sk_buff *skb, struct flow_key *key, str
 
 #define EXTENSIONS 4 /* of IPv6, that are stepped over */
 
+/* Steps over an extension header, if that is what comes next. */
+__noinline int extension(struct __sk_buff *skb, struct head *h)
+{
+	__u8 e[4]; /* the next header, length, or a fragment's offset */
+
+	if (!h)
+		return -1;
+	if (h->proto != IPPROTO_HOPOPTS && h->proto != IPPROTO_ROUTING && h->proto != IPPROTO_DSTOPTS &&
+	    h->proto != IPPROTO_FRAGMENT)
+		return 0;
+	if (load(skb, h, h->at, e, sizeof(e)))
+		return -1;
+	if (h->proto == IPPROTO_FRAGMENT) {
+		if (e[2] || e[3] & 0xf8)
+			return -1; /* not the first one */
+		e[1] = 0;
+	}
+	h->at += (e[1] + 1) * 8;
+	h->proto = e[0];
+	return 0;
+}
+
 static __always_inline int ipv6(struct __sk_buff *skb, struct flow_key *key, struct head *h)
 {
 	struct ipv6_head ip;
-	__u8 extension[2], next;
-	__u32 at = 40;
 
-	if (load(skb, h->tcx, 0, &ip, sizeof(ip)) && load(skb, h->tcx, 0, &ip, sizeof(ip) - SHORT))
+	if (load(skb, h, 0, &ip, sizeof(ip)) && load(skb, h, 0, &ip, sizeof(ip) - SHORT))
 		return -1;
-	next = ip.next_header;
-	if (next == IPPROTO_UDP || next == IPPROTO_TCP) {
-		__builtin_memcpy(h, ip.next, HEAD);
-	} else {
-#pragma unroll
-		for (int i = 0; i < EXTENSIONS; i++) {
-			if (next != IPPROTO_HOPOPTS && next != IPPROTO_ROUTING && next != IPPROTO_DSTOPTS)
-				break;
-			if (load(skb, h->tcx, at, extension, sizeof(extension)))
-				return -1;
-			next = extension[0];
-			at += (extension[1] + 1) * 8;
-		}
-		if ((next != IPPROTO_UDP && next != IPPROTO_TCP) || load(skb, h->tcx, at, h, HEAD))
-			return -1;
-	}
 	__builtin_memcpy(key->saddr, ip.saddr, 16);
 	__builtin_memcpy(key->daddr, ip.daddr, 16);
 	key->family = 6;
-	h->proto = next;
-	h->at = at;
 	h->length = 40 + bpf_ntohs(ip.len);
+	h->proto = ip.next_header;
+	h->at = 40;
+	if (h->proto == IPPROTO_UDP || h->proto == IPPROTO_TCP) {
+		__builtin_memcpy(h, ip.next, HEAD);
+	} else {
+#pragma unroll
+		for (int i = 0; i < EXTENSIONS; i++)
+			if (extension(skb, h))
+				return -1;
+		if ((h->proto != IPPROTO_UDP && h->proto != IPPROTO_TCP) || load(skb, h, h->at, h, HEAD))
+			return -1;
+	}
 	ports(key, h);
 	return 0;
 }
 
 /* RFC 5761, section 4: with the marker bit, RTCP's types are 192 to 223. */
 static __always_inline bool is_rtcp(__u8 second) { return second >= 192 && second < 224; }
+
+/* A function, so that the headers' bytes do not stay on the stack of what follows. */
+__noinline int parse(struct __sk_buff *skb, struct flow_key *key, struct head *h)
+{
+	if (!key || !h)
+		return -1;
+	if (skb->protocol == bpf_htons(ETH_P_IP))
+		return ipv4(skb, key, h);
+	if (skb->protocol == bpf_htons(ETH_P_IPV6))
+		return ipv6(skb, key, h);
+	return -1;
+}
