@@ -23,6 +23,7 @@ func TestShortestControlPacketIsSeen(t *testing.T) {
 				if _, err := conn.Write([]byte{0x81, 203, 0, 1, 1, 2, 3, 4}); err != nil { // BYE
 					t.Fatal(err)
 				}
+				flushed(t, conn, r)
 				flows, err := tap.Flows()
 				if err != nil || len(flows) != 1 || flows[0].Control.BYE != 1 {
 					t.Errorf("%+v, %v: one flow with one BYE was sent", flows, err)
