@@ -40,10 +40,13 @@ func newLoad(full bool) (*load, error) {
 		return nil, err
 	}
 	if full {
-		return l, l.send(1000)
+		return l, l.send(fill)
 	}
 	return l, nil
 }
+
+// fill is how many datagrams fill the receiver's buffer, and more.
+const fill = 1000
 
 func (l *load) send(n int) error {
 	for range n {

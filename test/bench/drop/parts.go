@@ -18,6 +18,7 @@ import (
 const (
 	blockDatagrams = 20_000
 	blocks         = 4 // a start of a subject
+	settle         = 50 * time.Millisecond
 )
 
 // costOfDrops reports what each subject adds to a datagram that is dropped for
@@ -133,6 +134,8 @@ func costOfNoDrops(w io.Writer, pairs int) error {
 					return err
 				}
 			}
+			// The kernel frees what the last probe had a moment later.
+			time.Sleep(settle)
 			t, err := timed(datagrams, l.sendAndReceive)
 			if err != nil {
 				return err
@@ -154,11 +157,6 @@ func costOfNoDrops(w io.Writer, pairs int) error {
 // noEventLost makes drops at 250,000 a second and reports what reached the reader.
 func noEventLost(w io.Writer, burst time.Duration) error {
 	const rate = 250_000
-	l, err := newLoad(true)
-	if err != nil {
-		return err
-	}
-	defer l.close()
 	p, err := drop.Open(drop.Options{Detail: true, MaxTier: bpf.TierKernel})
 	if err != nil {
 		return err
@@ -171,15 +169,10 @@ func noEventLost(w io.Writer, burst time.Duration) error {
 	go func() { done <- p.Events(ctx, func(drop.Event) { read++ }) }()
 	progress("events at %d drops/s for %v", rate, burst)
 	start := time.Now()
-	var sent int
-	for time.Since(start) < burst {
-		due := int(time.Since(start).Seconds() * rate)
-		if n := min(due-sent, 1000); n > 0 {
-			if err := l.send(n); err != nil {
-				return err
-			}
-			sent += n
-		}
+	const senders = 2 // one alone is not quick enough
+	sent, err := sendPaced(senders, rate/senders, burst)
+	if err != nil {
+		return err
 	}
 	took := time.Since(start)
 	cancel() // Events hands over what is in the ring, then ends
@@ -193,6 +186,41 @@ func noEventLost(w io.Writer, burst time.Duration) error {
 	fmt.Fprintf(w, "\nEvents: %d drops in %.1f s (%.0f a second), %d read, %d lost\n",
 		sent, took.Seconds(), float64(sent)/took.Seconds(), read, stats.LostEvents)
 	return nil
+}
+
+// sendPaced sends datagrams that are dropped, from several threads, each at a
+// rate a second, and returns how many the kernel dropped.
+func sendPaced(senders int, rate float64, burst time.Duration) (sent int, err error) {
+	type result struct {
+		sent int
+		err  error
+	}
+	results := make(chan result)
+	for range senders {
+		// The sockets are made here, in the namespace.
+		l, err := newLoad(true)
+		if err != nil {
+			return 0, err
+		}
+		defer l.close()
+		go func() {
+			r := result{sent: fill}
+			start := time.Now()
+			for r.err == nil && time.Since(start) < burst {
+				if n := min(int(time.Since(start).Seconds()*rate)+fill-r.sent, 500); n > 0 {
+					r.err = l.send(n)
+					r.sent += n
+				}
+			}
+			results <- r
+		}()
+	}
+	for range senders {
+		r := <-results
+		sent += r.sent
+		err = errors.Join(err, r.err)
+	}
+	return sent, err
 }
 
 // interval returns the mean and half the width of its 95 % interval.
