@@ -1,0 +1,137 @@
+// Package sample is what the probe learns of a stream in a tenth of a second:
+// the one form in which the kernel's tap, a capture file, a capture session and
+// the machine's own readings reach the detectors.
+//
+// Samples are values without clocks or handles, so that hours of a stream replay
+// in moments.
+package sample
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/debugsidecar/debugsidecar/bpf/clock"
+)
+
+// Interval is how often a stream is sampled.
+const Interval = 100 * time.Millisecond
+
+// Stream names a stream: an RTP source as its receiver sees it.
+type Stream struct {
+	Src, Dst netip.AddrPort
+	SSRC     uint32
+	// Source is the masked URL of the probe's own session, which has no
+	// addresses; else empty.
+	Source string
+}
+
+// String returns the receiver's "ip:port", or the session's URL.
+func (s Stream) String() string {
+	if s.Source != "" {
+		return s.Source
+	}
+	return s.Dst.String()
+}
+
+// Key returns a name that no other stream has at the same time.
+func (s Stream) Key() string {
+	if s.Source != "" {
+		return s.Source
+	}
+	return fmt.Sprintf("%s>%s/%08x", s.Src, s.Dst, s.SSRC)
+}
+
+// Sample is one stream over one Interval. Counts are what was added in it.
+type Sample struct {
+	// At is the interval's end.
+	At      clock.Ktime
+	Media   Media
+	Kernel  Kernel
+	Socket  Socket
+	Session Session
+	Node    Node
+}
+
+// Media is what of the stream arrived.
+type Media struct {
+	// Known is false where nothing tells what arrives: no tap, no session. Then
+	// all else is 0 and means nothing.
+	Known bool
+	// Reliable is set where the transport hides loss (RTP in TCP, a session):
+	// then Lost says nothing of the network, delay does.
+	Reliable bool
+
+	Packets, Bytes, Frames uint64
+	// Lost is sequence numbers that are missing; negative when overtaken packets
+	// came after all.
+	Lost                  int64
+	Reordered, Duplicates uint64
+	// Jitter is the interarrival jitter of RFC 3550, A.8, as it stands.
+	Jitter time.Duration
+	// Newest is the newest frame's time on the stream's own clock, 0 being the
+	// first frame's; NewestAt is when its latest packet arrived. They stand still
+	// while nothing comes. Their difference is how far the stream lags.
+	Newest   time.Duration
+	NewestAt clock.Ktime
+	// Restarted is set when the source began anew: Newest has no relation to what
+	// it was before, and is 0 at the new first frame.
+	Restarted bool
+	// Ended is set once, when the source said farewell or was silent for so long
+	// that it is forgotten.
+	Ended bool
+	// Control says whether RTCP feedback was ever seen; without, the three
+	// counts are not available.
+	Control        bool
+	PLI, FIR, NACK uint64
+}
+
+// Kernel is the stream's packets that this node's kernel dropped.
+type Kernel struct {
+	Known bool
+	Drops uint64
+	// Reason is that of most of them, as SOCKET_RCVBUFF.
+	Reason string
+}
+
+// Socket is the receiver's socket, as /proc/net/udp or tcp has it.
+type Socket struct {
+	Known bool
+	// Queue is bytes that wait to be read.
+	Queue uint64
+	// Drops is datagrams dropped at it.
+	Drops uint64
+}
+
+// Session is the probe's own capture of the stream.
+type Session struct {
+	// Open says whether there is one.
+	Open bool
+	// Frames were decoded, Late dropped after decoding, Errors refused by the
+	// decoder.
+	Frames, Late, Errors uint64
+	// Age is how old the last frame is, in seconds.
+	Age Figure
+	// Black, Frozen and Artefacts are shares of 0 to 1 of the frames checked;
+	// only some frames are.
+	Black, Frozen, Artefacts Figure
+	// DecodeSeconds is the mean time that decoding took.
+	DecodeSeconds Figure
+}
+
+// Node is what may harm any stream here. Each figure's scope is in its name.
+type Node struct {
+	// SidecarThrottled is the share of the interval in which the sidecar's own
+	// control group was denied the CPU; AppThrottled is the application's, where
+	// it can be read.
+	SidecarThrottled, AppThrottled Figure
+	// SidecarCPUPressure and SidecarMemoryPressure are the pressure stall information
+	// ("some", avg10) of the sidecar's control group, Node* the
+	// machine's, in percent.
+	SidecarCPUPressure, SidecarMemoryPressure Figure
+	NodeCPUPressure, NodeMemoryPressure       Figure
+	// GCPauseSeconds is the longest pause of our own collector in the interval.
+	GCPauseSeconds Figure
+	// LateSeconds is how late this very sample was taken.
+	LateSeconds Figure
+}
