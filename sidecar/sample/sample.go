@@ -65,7 +65,9 @@ type Media struct {
 	Packets, Bytes, Frames uint64
 	// Lost is sequence numbers that are missing; negative when overtaken packets
 	// came after all.
-	Lost                  int64
+	Lost int64
+	// Gaps is how often sequence numbers were skipped: how Lost is spread.
+	Gaps                  uint64
 	Reordered, Duplicates uint64
 	// Jitter is the interarrival jitter of RFC 3550, A.8, as it stands.
 	Jitter time.Duration
@@ -74,6 +76,9 @@ type Media struct {
 	// while nothing comes. Their difference is how far the stream lags.
 	Newest   time.Duration
 	NewestAt clock.Ktime
+	// Audio is set for a flow that was recognised as audio: it has no picture that
+	// could stall.
+	Audio bool
 	// Restarted is set when the source began anew: Newest has no relation to what
 	// it was before, and is 0 at the new first frame.
 	Restarted bool

@@ -1,0 +1,21 @@
+// Package rtp turns what is known of an RTP flow into samples: the snapshots of
+// the kernel's tap (package bpf/rtp), or packets of a capture file.
+//
+// A Table does in user space what the tap does in the kernel, and gives the same
+// bpf/rtp.Flow for the same packets. A Meter makes samples of either, so that a
+// stream looks the same to the detectors wherever it was seen.
+//
+// # What is RTP
+//
+// Without SDP, five datagrams have to agree: RTP's version, no RTCP, ports from
+// 1024 on, the same addresses, SSRC and payload type, and sequence numbers
+// within 64 of each other.
+//
+// # Clock rates
+//
+// RFC 3551 has those of static payload types. Dynamic ones are taken for video's
+// 90 kHz until the flow's own pace says otherwise: timestamps over arrival, twice
+// the same common rate, over a second and a half each, at the flow's beginning.
+// A flow is taken for audio if its rate is not 90 kHz and each of its frames is
+// one small packet.
+package rtp

@@ -1,0 +1,93 @@
+package rtp
+
+import (
+	"time"
+
+	tap "github.com/debugsidecar/debugsidecar/bpf/rtp"
+
+	"github.com/debugsidecar/debugsidecar/bpf/clock"
+)
+
+// commonRates are what a payload type that nobody explained may have, in Hz.
+var commonRates = [...]uint32{1000, 8000, 10000, 11025, 12000, 16000, 22050, 24000, 25000, 32000, 44100, 48000, 50000, 90000, 100000}
+
+const (
+	// rateSpan is over how long a rate is measured, rateTries how often before
+	// video's is taken for good.
+	rateSpan  = 1500 * time.Millisecond
+	rateTries = 4
+	// rateNear is how close, in percent, a measured rate is to a common one. A
+	// stream whose bottleneck narrows has any slower rate, so twice the same is
+	// asked for as well.
+	rateNear = 3
+	// audioBytes is what a packet of audio has at most, on average.
+	audioBytes = 500
+)
+
+// rate is what is known of a flow's clock rate.
+type rate struct {
+	hertz   uint32
+	settled bool
+	audio   bool
+	// at, packets and frames are where the measurement began, ticks how many the
+	// flow's clock had done.
+	at              clock.Ktime
+	packets, frames uint64
+	bytes           uint64
+	ticks           int64
+	suspect         uint32
+	tries           int
+}
+
+func (r *rate) begin(f *tap.Flow) {
+	r.hertz = f.ClockRate
+	r.settled = !f.RateAssumed
+	r.audio = r.settled && r.hertz != videoRate
+}
+
+// from begins a measurement at a snapshot whose timestamp is the anchor.
+func (r *rate) from(f *tap.Flow) {
+	r.at, r.packets, r.frames, r.bytes, r.ticks = f.Last, f.Packets, f.Frames, f.Bytes, 0
+}
+
+// settle measures a flow whose rate was assumed. It says whether the rate was
+// another: then all times so far were wrong.
+func (r *rate) settle(f *tap.Flow, ticks int64) (corrected bool) {
+	elapsed := time.Duration(f.Last - r.at)
+	if r.settled || elapsed < rateSpan {
+		return false
+	}
+	measured := float64(ticks-r.ticks) / elapsed.Seconds()
+	found := nearest(measured)
+	packets, frames, bytes := f.Packets-r.packets, f.Frames-r.frames, f.Bytes-r.bytes
+	r.at, r.packets, r.frames, r.bytes, r.ticks = f.Last, f.Packets, f.Frames, f.Bytes, ticks
+	r.tries++
+	switch {
+	case found == r.hertz || r.tries >= rateTries:
+		r.settled = true
+	case found != 0 && found == r.suspect:
+		r.settled, r.hertz = true, found
+		r.audio = found != videoRate && packets == frames && bytes < audioBytes*packets
+		return true
+	}
+	r.suspect = found
+	return false
+}
+
+func nearest(measured float64) uint32 {
+	for _, hertz := range commonRates {
+		if d := measured/float64(hertz) - 1; d < rateNear/100.0 && d > -rateNear/100.0 {
+			return hertz
+		}
+	}
+	return 0
+}
+
+// duration returns ticks of the flow's clock as time.
+func (r *rate) duration(ticks int64) time.Duration {
+	if r.hertz == 0 {
+		return 0
+	}
+	hertz := int64(r.hertz)
+	return time.Duration(ticks/hertz)*time.Second + time.Duration(ticks%hertz*int64(time.Second)/hertz)
+}

@@ -1,0 +1,77 @@
+package warn
+
+import "github.com/debugsidecar/debugsidecar/sidecar/sample"
+
+// burst decides when to say that a stream is degraded: three packets lost within
+// a sample. What the kernel drops before the tap is a gap at the tap, too, and so
+// is counted once.
+type burst struct {
+	on         bool
+	last       float64 // when packets were lost last
+	raised     [burstsPerHour]float64
+	count      int
+	pending    float64 // lost in the sample before
+	dropsSince float64
+}
+
+const (
+	burstDrops = 3
+	// burstsPerHour bounds the lines: more bursts are one long trouble.
+	burstsPerHour = 6
+	hour          = 3600.0
+	// burstQuiet is how long nothing is lost until a new burst is one.
+	burstQuiet = 10.0
+)
+
+// lost returns how many packets a viewer will miss of this sample's.
+func lost(s *sample.Sample) float64 {
+	n := 0.0
+	if s.Media.Known && !s.Media.Reliable {
+		n = max(float64(s.Media.Lost), 0)
+	}
+	drops := 0.0
+	if s.Socket.Known {
+		drops = float64(s.Socket.Drops)
+	}
+	if s.Kernel.Known {
+		drops = max(drops, float64(s.Kernel.Drops))
+	}
+	if s.Kernel.Known && s.Kernel.Reason != receiveBuffer {
+		return max(n, drops)
+	}
+	return n + drops // the socket drops after the tap
+}
+
+// receiveBuffer is the kernel's reason for a datagram that its socket had no
+// room for.
+const receiveBuffer = "SOCKET_RCVBUFF"
+
+// add takes a sample's losses and says whether a line is due.
+func (b *burst) add(now, lost float64) bool {
+	// Samples do not begin with a burst: one may lie across two.
+	both := lost + b.pending
+	b.pending = lost
+	if lost > 0 && both >= burstDrops {
+		quiet := !b.on || now-b.last > burstQuiet
+		b.on, b.last = true, now
+		if quiet && b.allowed(now) {
+			b.raised[b.count%burstsPerHour] = now
+			b.count++
+			return true
+		}
+	}
+	return false
+}
+
+func (b *burst) allowed(now float64) bool {
+	return b.count < burstsPerHour || now-b.raised[b.count%burstsPerHour] > hour
+}
+
+// over says once that nothing was lost for a while.
+func (b *burst) over(now float64) bool {
+	if b.on && now-b.last > burstQuiet {
+		b.on = false
+		return true
+	}
+	return false
+}

@@ -1,0 +1,142 @@
+package warn
+
+import (
+	"math"
+
+	"github.com/debugsidecar/debugsidecar/sidecar/sample"
+)
+
+// depth is what was told about one depth of buffer.
+type depth struct {
+	buffer    float64
+	predicted bool
+	stalled   bool
+	raised    float64 // when last
+	safe      float64 // since when nothing threatens
+	shown     float64 // when the last picture was, once it stalls
+	holes     int     // those before were shown
+}
+
+const (
+	// raiseAt is the probability from which on a stall is predicted, keepAt that
+	// down to which it stays so.
+	raiseAt = 0.72
+	keepAt  = 0.35
+	// repeat is how often a prediction that stands is told again.
+	repeat = 6.0
+	// calm is how long nothing may threaten until all is clear.
+	calm = 2.0
+	// warmUp is how long a stream is watched before anything is predicted.
+	warmUp = 2.5
+)
+
+func (x *depth) restart() { x.shown, x.holes = 0, 0 }
+
+// watch judges one depth at this step, and tells what is new.
+func (d *Detector) watch(x *depth, f *Forecast, wasRead, wasReadAt float64) {
+	p := &d.playout
+	stalled := d.stalled(x, wasRead, wasReadAt)
+	t := d.forecast(x.buffer)
+	if p.now-p.since < warmUp {
+		t = threat{eta: math.Inf(1)}
+	}
+	*f = Forecast{Buffer: x.buffer, Left: sample.Of(d.left(x.buffer)), Confidence: t.probability, Stalled: stalled}
+	if t.probability >= keepAt {
+		f.ETA = sample.Of(t.eta)
+	}
+	switch {
+	case stalled:
+		x.safe = p.now
+		if !x.stalled {
+			x.stalled, x.raised = true, p.now
+			d.raise(Stalled, x, threat{probability: 1, what: d.mainSymptom(t)})
+		}
+	case t.probability >= raiseAt:
+		x.safe = p.now
+		if !x.predicted || p.now-x.raised >= repeat {
+			x.predicted, x.raised = true, p.now
+			d.raise(StallPredicted, x, t)
+		}
+	case t.probability >= keepAt && x.predicted:
+		x.safe = p.now
+	case (x.predicted || x.stalled) && p.now-x.safe >= calm:
+		x.predicted, x.stalled = false, false
+		d.clear(x)
+	}
+}
+
+// stalled says whether a viewer with the buffer waits now, or waited since the
+// last step.
+func (d *Detector) stalled(x *depth, wasRead, wasReadAt float64) bool {
+	p := &d.playout
+	nominal := p.frame.nominal()
+	gap := stallGap(nominal)
+	// The application's last picture was shown in its time, or when it came.
+	shown := max(p.base+x.buffer+p.read, p.readAt)
+	if p.now-shown >= gap {
+		return true
+	}
+	if p.read > wasRead && p.count > 1 {
+		was := max(p.base+x.buffer+wasRead, wasReadAt)
+		next := max(p.base+x.buffer+wasRead+nominal, p.now-sample.Interval.Seconds()/2)
+		if next-was >= gap && p.now-sample.Interval.Seconds() > was {
+			return true
+		}
+	}
+	for i := max(x.holes, p.holeCount-holes); i < p.holeCount; i++ {
+		h := p.holes[i%holes]
+		if h.to-h.from < gap-nominal/4 {
+			continue
+		}
+		if p.now >= p.base+x.buffer+h.to {
+			x.holes = i + 1
+			return true
+		}
+		return p.now >= p.base+x.buffer+h.from+gap
+	}
+	return false
+}
+
+// excursion is a rise of the lag above where it was: what History learns from.
+type excursion struct {
+	on        bool
+	began     float64
+	peak      float64
+	silent    bool
+	silence   float64 // since when, 0 if pictures come
+	holeCount int
+}
+
+const (
+	excursionFrom = 0.12 // seconds of lag above the floor
+	excursionTo   = 0.06
+)
+
+func (e *excursion) follow(d *Detector) {
+	p := &d.playout
+	nominal := p.frame.nominal()
+	quiet := p.now - p.readAt - nominal
+	if quiet > stallGap(nominal)-nominal {
+		if e.silence == 0 {
+			e.silence, e.holeCount = p.readAt, p.holeCount
+		}
+	} else if e.silence != 0 && p.readAt > e.silence {
+		e.silence = 0
+		d.options.History.silenceOver(p.holeCount > e.holeCount)
+	}
+	height := p.lag - p.floor(trail)
+	switch {
+	case !e.on && height > excursionFrom:
+		e.on, e.began, e.peak, e.silent = true, p.now, p.lag, quiet > 0.1
+	case e.on && height < excursionTo:
+		e.on = false
+		kind := gradual
+		if e.silent {
+			kind = sudden
+		}
+		d.options.History.add(kind, e.peak)
+	case e.on:
+		e.peak = max(e.peak, p.lag)
+		e.silent = e.silent || quiet > 0.3
+	}
+}

@@ -1,0 +1,154 @@
+package warn
+
+import (
+	"time"
+
+	"github.com/debugsidecar/debugsidecar/sidecar/sample"
+)
+
+// Detector watches one stream. It is not safe for concurrent use.
+type Detector struct {
+	options Options
+	stream  sample.Stream
+
+	playout playout
+	socket  socket
+	burst   burst
+	plain   plain
+	runs    runs
+	pace    pace
+	tier    userTier
+	seen    recent
+	// brokenChance is the probability that broken pictures make a stall, decaying.
+	brokenChance float64
+	excursion    excursion
+	depths       []depth
+
+	last      sample.Sample
+	ended     bool
+	forecasts []Forecast
+	alerts    []Alert
+}
+
+// New returns a detector for a stream of which nothing is known.
+func New(o Options, stream sample.Stream) *Detector {
+	o.defaults()
+	d := &Detector{options: o, stream: stream, depths: make([]depth, len(o.Buffers)), forecasts: make([]Forecast, len(o.Buffers))}
+	for i, b := range o.Buffers {
+		d.depths[i].buffer = b.Seconds()
+	}
+	return d
+}
+
+// Step takes the next sample and returns what is thought of the stream, and what
+// is to be told now. Both slices in it are the detector's own, and valid until
+// the next step.
+func (d *Detector) Step(s sample.Sample) (Verdict, []Alert) {
+	d.alerts = d.alerts[:0]
+	if d.playout.origin == 0 {
+		d.playout.origin = s.At
+	}
+	d.last = s
+	now := d.playout.seconds(s.At)
+	d.playout.now = now
+	if s.Media.Ended {
+		return d.end()
+	}
+	lost := lost(&s)
+	d.seen.add(now, &s, lost)
+	if d.burst.add(now, lost) {
+		d.raise(Degraded, nil, threat{probability: 1, what: broken})
+	}
+	if d.burst.over(now) {
+		d.clear(nil)
+	}
+	switch {
+	case s.Media.Audio: // no picture could stall
+	case s.Media.Known:
+		d.media(&s, lost)
+	default:
+		d.tier.add(d, &s, lost)
+	}
+	return d.verdict(), d.alerts
+}
+
+// end clears what was raised: a source that said farewell, or was replaced,
+// leaves nobody waiting.
+func (d *Detector) end() (Verdict, []Alert) {
+	for i := range d.depths {
+		if x := &d.depths[i]; x.predicted || x.stalled {
+			x.predicted, x.stalled = false, false
+			d.clear(x)
+		}
+	}
+	d.playout.count = 0
+	d.playout.begun = false
+	d.ended = true
+	return Verdict{Health: Unknown}, d.alerts
+}
+
+// media is a sample of a stream whose packets are seen.
+func (d *Detector) media(s *sample.Sample, lost float64) {
+	m := &s.Media
+	p := &d.playout
+	if m.Restarted || !p.begun || d.ended {
+		if m.Packets == 0 && (d.ended || !p.begun) {
+			return // nothing came yet
+		}
+		p.restart()
+		d.pace, d.runs, d.ended = pace{}, runs{}, false
+		for i := range d.depths {
+			d.depths[i].restart()
+		}
+	}
+	before, had := p.newest, p.count > 0
+	wasRead, wasReadAt := p.read, p.readAt
+	p.advance(s, d.socket.bytes(s))
+	interval := sample.Interval.Seconds() / max(float64(m.Frames), 1)
+	if m.Frames == 0 {
+		interval = p.now - p.newestAt
+	}
+	d.plain.add(interval)
+	nominal := p.frame.nominal()
+	if had && p.newest > before {
+		frames := max(float64(m.Frames), 1)
+		gap := (p.newest - before) / frames
+		if size := p.newest - before - (frames-1)*nominal; lost <= 0 {
+			gap = max(gap, min(size, 2*gap))
+			d.pace.add(p.now, gap)
+		}
+	}
+	k := int(stallGap(nominal)/nominal+0.999) - 1
+	reached := d.runs.add(float64(m.Frames), float64(m.Packets), float64(m.Gaps), lost, k)
+	d.brokenChance = max(reached, d.brokenChance*0.9)
+	if reached > 0.4 {
+		p.addHole(hole{from: p.newest - stallGap(nominal), to: p.newest})
+	}
+	d.excursion.follow(d)
+	for i := range d.depths {
+		d.watch(&d.depths[i], &d.forecasts[i], wasRead, wasReadAt)
+	}
+}
+
+// raise appends an alert about a depth, or about all.
+func (d *Detector) raise(kind Kind, x *depth, t threat) {
+	a := Alert{
+		At: d.options.Time(d.last.At), Stream: d.stream, Kind: kind, Confidence: t.probability,
+		Cause: d.cause(t.what), Evidence: d.evidence(t.what),
+	}
+	if x != nil {
+		a.Buffer = time.Duration(x.buffer * float64(time.Second))
+	}
+	if kind == StallPredicted {
+		a.ETA = sample.Of(t.eta)
+	}
+	d.alerts = append(d.alerts, a)
+}
+
+func (d *Detector) clear(x *depth) {
+	a := Alert{At: d.options.Time(d.last.At), Stream: d.stream, Kind: Clear}
+	if x != nil {
+		a.Buffer = time.Duration(x.buffer * float64(time.Second))
+	}
+	d.alerts = append(d.alerts, a)
+}

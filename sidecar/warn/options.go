@@ -1,0 +1,41 @@
+package warn
+
+import (
+	"slices"
+	"time"
+
+	"github.com/debugsidecar/debugsidecar/bpf/clock"
+)
+
+// Options of New. The zero value is what most want.
+type Options struct {
+	// Buffers are the depths of viewers' playout buffers that are warned of.
+	// Default 0.2, 0.5, 1, 2 and 4 s.
+	Buffers []time.Duration
+	// Time returns what the wall showed at a moment, for alerts. Default: the
+	// moment is taken for nanoseconds since 1970, as in a capture file.
+	Time func(clock.Ktime) time.Time
+	// History is what detectors learn from each other: how long faults last
+	// here. Those of one probe share it, and are then used by one goroutine.
+	// Default: each learns by itself.
+	History *History
+}
+
+// DefaultBuffers are the depths that are warned of if nobody says otherwise.
+func DefaultBuffers() []time.Duration {
+	return []time.Duration{200 * time.Millisecond, 500 * time.Millisecond, time.Second, 2 * time.Second, 4 * time.Second}
+}
+
+func (o *Options) defaults() {
+	if len(o.Buffers) == 0 {
+		o.Buffers = DefaultBuffers()
+	}
+	o.Buffers = slices.Clone(o.Buffers)
+	slices.Sort(o.Buffers)
+	if o.Time == nil {
+		o.Time = func(k clock.Ktime) time.Time { return time.Unix(0, int64(k)) }
+	}
+	if o.History == nil {
+		o.History = NewHistory()
+	}
+}

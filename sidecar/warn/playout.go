@@ -1,0 +1,174 @@
+package warn
+
+import (
+	"math"
+
+	"github.com/debugsidecar/debugsidecar/bpf/clock"
+	"github.com/debugsidecar/debugsidecar/sidecar/sample"
+)
+
+// All times of the model are in seconds, those of arrival since the detector's
+// first sample, those of the media since the first frame.
+
+// trail is how many samples the model remembers.
+const trail = 128
+
+// step is the stream as it was at one sample.
+type step struct {
+	at     float64
+	newest float64 // of the media, that had arrived
+	bytes  float64 // that had arrived in all
+	lag    float64 // of the application
+	lost   float64
+}
+
+// hole is a gap in the media's time: no picture between from and to.
+type hole struct{ from, to float64 }
+
+const holes = 16
+
+// playout models what a viewer has: how far the application's newest picture is
+// behind.
+type playout struct {
+	begun  bool
+	origin clock.Ktime
+	now    float64
+	// base is when the media's time 0 is shown by a viewer without a buffer: the
+	// first picture's arrival.
+	base  float64
+	since float64 // of the playout
+	// newest had arrived at newestAt; the application has read up to read, at
+	// readAt.
+	newest, newestAt float64
+	read, readAt     float64
+	bytes, frames    float64
+	// lag is the application's, overdue pictures counted.
+	lag   float64
+	queue float64 // seconds of the stream that wait in the socket
+
+	frame interval
+	steps [trail]step
+	count int // steps so far
+
+	holes     [holes]hole
+	holeCount int
+}
+
+// settling is how long after its first packet a playout's base is looked for:
+// the first picture takes a while to come.
+const settling = 0.5
+
+func (p *playout) seconds(k clock.Ktime) float64 { return float64(int64(k-p.origin)) / 1e9 }
+
+// ago returns the step n samples back; 0 is the latest.
+func (p *playout) ago(n int) *step { return &p.steps[(p.count-1-n+2*trail)%trail] }
+
+func (p *playout) restart() {
+	*p = playout{begun: true, origin: p.origin, now: p.now, frame: p.frame, bytes: p.bytes}
+}
+
+// advance takes a sample with media in it.
+func (p *playout) advance(s *sample.Sample, queueBytes float64) {
+	m := &s.Media
+	p.now = p.seconds(s.At)
+	fresh := p.count == 0
+	newest, at := m.Newest.Seconds(), p.seconds(m.NewestAt)
+	p.bytes += float64(m.Bytes)
+	p.frames += float64(m.Frames)
+	if fresh {
+		p.base, p.since = at-newest, p.now
+		p.newest, p.newestAt, p.read, p.readAt = newest, at, newest, at
+	}
+	if newest > p.newest {
+		p.gap(newest-p.newest, m)
+		p.frame.add(p.now, newest-p.newest, float64(m.Frames))
+		p.newest, p.newestAt = newest, at
+	}
+	p.steps[p.count%trail] = step{at: p.now, newest: p.newest, bytes: p.bytes}
+	p.count++
+	p.reading(queueBytes)
+
+	if p.now-p.since < settling {
+		p.base = max(p.base, p.readAt-p.read)
+	}
+	d := p.frame.nominal()
+	// The next picture is due d after the last.
+	p.lag = max(p.readAt-p.read-p.base, p.now-p.base-p.read-d)
+	latest := p.ago(0)
+	latest.lag = p.lag
+}
+
+// reading finds the picture that the application reads now: the one that arrived
+// as many bytes ago as wait in the socket.
+func (p *playout) reading(queueBytes float64) {
+	read, at := p.newest, p.newestAt
+	p.queue = 0
+	if queueBytes > 0 {
+		mark := p.bytes - queueBytes
+		read, at = p.ago(0).newest, p.now
+		for i := 1; i < min(p.count, trail); i++ {
+			before, after := p.ago(i), p.ago(i-1)
+			if before.bytes > mark {
+				read = before.newest
+				continue
+			}
+			if after.bytes > before.bytes {
+				share := (mark - before.bytes) / (after.bytes - before.bytes)
+				read = before.newest + share*(after.newest-before.newest)
+			}
+			break
+		}
+		p.queue = p.newest - read
+	}
+	if read > p.read {
+		p.read, p.readAt = read, at
+	}
+}
+
+// gap notes a hole between two pictures. Of those that came together the largest
+// gap is what is over if all others were d apart.
+func (p *playout) gap(ahead float64, m *sample.Media) {
+	d := p.frame.nominal()
+	frames := max(float64(m.Frames), 1)
+	if size := ahead - (frames-1)*d; d > 0 && size >= stallGap(d)-d/2 {
+		p.addHole(hole{from: p.newest, to: p.newest + size})
+	}
+}
+
+func (p *playout) addHole(h hole) {
+	if p.holeCount > 0 {
+		if last := &p.holes[(p.holeCount-1)%holes]; h.from <= last.to {
+			last.to = max(last.to, h.to)
+			return
+		}
+	}
+	p.holes[p.holeCount%holes] = h
+	p.holeCount++
+}
+
+// stallGap is the gap between two pictures that is a stall (W3C webrtc-stats'
+// freeze).
+func stallGap(d float64) float64 { return max(3*d, d+0.150) }
+
+// slope returns how fast the lag grew over the last n samples, in seconds a
+// second.
+func (p *playout) slope(n int) float64 {
+	n = min(n, p.count-1, trail-1)
+	if n < 1 {
+		return 0
+	}
+	before, now := p.ago(n), p.ago(0)
+	if now.at <= before.at {
+		return 0
+	}
+	return (now.lag - before.lag) / (now.at - before.at)
+}
+
+// floor returns the smallest lag of the last n samples.
+func (p *playout) floor(n int) float64 {
+	low := math.Inf(1)
+	for i := range min(n, p.count, trail) {
+		low = min(low, p.ago(i).lag)
+	}
+	return low
+}

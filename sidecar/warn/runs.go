@@ -1,0 +1,74 @@
+package warn
+
+import "math"
+
+// runs follows how likely it is that so many pictures in a row are broken that
+// their gap is a stall. A tap sees how many packets are missing, not of which
+// pictures; so each picture of a sample is broken with the same probability, and
+// a chain of run lengths is kept. A picture that misses packets is not shown; the
+// next whole one is.
+type runs struct {
+	length [maxRun + 1]float64 // the probability of a run of that many
+	active bool
+	quiet  int
+	// broken is the share of pictures that were, smoothed; packets is how many
+	// packets a picture has.
+	broken, packets float64
+}
+
+// maxRun is the longest run that is told apart, for 60 pictures a second and
+// more.
+const maxRun = 16
+
+// add takes a sample's loss and returns the probability that a run reached k
+// pictures in it.
+func (r *runs) add(frames, packets, gaps, lost float64, k int) float64 {
+	expected := frames
+	if r.packets > 0 && packets > 0 {
+		expected = max(frames, (packets+lost)/r.packets)
+	}
+	if lost <= 0 && frames > 0 {
+		if r.packets == 0 {
+			r.packets = packets / frames
+		}
+		r.packets += (packets/frames - r.packets) / 32
+	}
+	if lost <= 0 && !r.active {
+		return 0
+	}
+	if !r.active {
+		r.active, r.quiet, r.length = true, 0, [maxRun + 1]float64{0: 1}
+	}
+	n := math.Round(expected)
+	if n < 1 {
+		return 0
+	}
+	share := 0.0
+	if lost > 0 {
+		r.quiet = 0
+		gaps = max(gaps, 1)
+		// Each gap breaks the picture that it is in, and what it is longer.
+		each := max(lost/gaps/max(r.packets, 1), 0)
+		share = min(1, (1-math.Pow(1-1/n, gaps))+each*gaps/n)
+	} else if r.quiet++; r.quiet > 20 {
+		r.active = false
+	}
+	r.broken += 0.3 * (share - r.broken)
+	k = min(max(k, 1), maxRun)
+	reached := 0.0
+	for range int(n) {
+		sum := 0.0
+		for _, p := range r.length[:k] {
+			sum += p
+		}
+		for j := k; j > 0; j-- {
+			r.length[j] = share * r.length[j-1]
+		}
+		r.length[0] = (1 - share) * sum
+		reached += r.length[k]
+		// A run that was long enough begins anew, so that it is counted once.
+		r.length[0] += r.length[k]
+		r.length[k] = 0
+	}
+	return min(reached, 1)
+}
