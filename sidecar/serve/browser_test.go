@@ -1,0 +1,268 @@
+package serve
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"image"
+	"image/color"
+	"image/jpeg"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+
+	"github.com/debugsidecar/debugsidecar/sidecar/sample"
+	"github.com/debugsidecar/debugsidecar/sidecar/status"
+	"github.com/debugsidecar/debugsidecar/sidecar/warn"
+)
+
+// Chromium shows the page as people see it. With SCREENSHOTS=DIR the pages are
+// kept there for people to look at.
+
+// newBrowser starts Chromium for the test, and ends it with the test.
+func newBrowser(t *testing.T) context.Context {
+	t.Helper()
+	path, err := exec.LookPath("chromium")
+	if err != nil {
+		t.Skip("no chromium: install Debian's package chromium")
+	}
+	opts := []chromedp.ExecAllocatorOption{
+		chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()), chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU,
+		chromedp.NoFirstRun, chromedp.NoDefaultBrowserCheck, chromedp.WSURLReadTimeout(time.Minute),
+		chromedp.ModifyCmdFunc(func(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }),
+	}
+	for _, flag := range []string{"disable-quic", "disable-background-networking", "disable-component-update", "disable-sync", "disable-dev-shm-usage", "hide-scrollbars"} {
+		opts = append(opts, chromedp.Flag(flag, true))
+	}
+	allocator, cancel := chromedp.NewExecAllocator(context.Background(), opts...)
+	t.Cleanup(cancel)
+	browser, cancel := chromedp.NewContext(allocator)
+	t.Cleanup(cancel)
+	if err := chromedp.Do(browser); err != nil {
+		t.Fatalf("starting chromium: %v", err)
+	}
+	return browser
+}
+
+// tab opens a tab of that size, and fails the test for what the page complains of.
+func tab(t *testing.T, browser context.Context, width, height int64, dark bool) context.Context {
+	t.Helper()
+	ctx, cancel := chromedp.NewContext(browser)
+	t.Cleanup(cancel)
+	ctx, cancel = context.WithTimeout(ctx, 3*time.Minute)
+	t.Cleanup(cancel)
+	complaints, stop := context.WithCancel(ctx)
+	messages := chromedp.Console(complaints) // also what the Content-Security-Policy refused
+	var all sync.WaitGroup
+	all.Go(func() {
+		for m, err := range messages {
+			if err != nil {
+				return
+			}
+			if m.IsException() || m.Type == "error" || m.Type == "warning" {
+				t.Errorf("the page complains: %s %s", m, m.URL)
+			}
+		}
+	})
+	t.Cleanup(func() { stop(); all.Wait() })
+	scheme := "light"
+	if dark {
+		scheme = "dark"
+	}
+	_, err := chromedp.Call(ctx, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{
+		Width: width, Height: height, DeviceScaleFactor: 1, Mobile: width < 500,
+	})
+	if err == nil {
+		_, err = chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
+		})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ctx
+}
+
+// open shows the page.
+func open(t *testing.T, ctx context.Context, url string) {
+	t.Helper()
+	if err := chromedp.Do(ctx, chromedp.Navigate(url)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// eval returns what a JavaScript expression gives in the page.
+func eval[T any](t *testing.T, ctx context.Context, expression string) T {
+	t.Helper()
+	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression))
+	if err != nil {
+		t.Fatalf("%s: %v", expression, err)
+	}
+	return v
+}
+
+// until waits for an expression to be true.
+func until(t *testing.T, ctx context.Context, expression string) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); !eval[bool](t, ctx, expression); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(end) {
+			screenshot(t, ctx, "failed")
+			t.Fatalf("never true: %s\n%s", expression, eval[string](t, ctx, "document.body.innerText"))
+		}
+	}
+}
+
+// film is pictures that count up: a moving bar.
+type film struct {
+	mu     sync.Mutex
+	number uint64
+	wanted atomic.Bool
+}
+
+func (f *film) WantPictures(want bool) { f.wanted.Store(want) }
+
+func (f *film) Picture(after uint64) ([]byte, uint64, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.number = after + 1
+	return picture(f.number), f.number, true
+}
+
+func picture(number uint64) []byte {
+	img := image.NewRGBA(image.Rect(0, 0, 640, 360))
+	for y := range 360 {
+		for x := range 640 {
+			img.Set(x, y, color.RGBA{uint8(x / 4), uint8(90 + y/6), 120, 255})
+		}
+	}
+	for y := range 360 {
+		for x := range 40 {
+			img.Set((int(number)*8+x)%640, y, color.RGBA{230, 230, 230, 255})
+		}
+	}
+	var b bytes.Buffer
+	_ = jpeg.Encode(&b, img, nil) // a buffer takes all
+	return b.Bytes()
+}
+
+// running serves a pod with n cameras until the test ends.
+func running(t *testing.T, n int, pictures Pictures) *Server {
+	t.Helper()
+	s := serving(t, Options{Pictures: pictures})
+	play(s, time.Now(), n)
+	stop := make(chan struct{})
+	var all sync.WaitGroup
+	all.Go(func() {
+		tick := time.NewTicker(200 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-stop:
+				return
+			case <-tick.C:
+				st := scripted(time.Now(), n, 1.33, .05)
+				if pictures != nil {
+					st.Capture = &status.Capture{Source: "rtsp://viewer:***@10.31.0.10/main", Mode: "always", State: "playing", Width: 1280, Height: 720, FPS: 30}
+				}
+				s.Publish(st)
+			}
+		}
+	})
+	t.Cleanup(func() { close(stop); all.Wait() })
+	return s
+}
+
+// serving runs a server on free ports until the test ends.
+func serving(t *testing.T, opts Options) *Server {
+	t.Helper()
+	opts.Addr, opts.LocalAddr, opts.Token = "127.0.0.1:0", "127.0.0.1:0", token
+	s, err := New(opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var all sync.WaitGroup
+	all.Go(func() {
+		if err := s.Run(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(func() { cancel(); all.Wait() })
+	return s
+}
+
+var widths = []struct {
+	name          string
+	width, height int64
+	dark          bool
+}{{"phone", 390, 844, false}, {"desktop", 1280, 900, false}, {"phone-dark", 390, 844, true}, {"desktop-dark", 1280, 900, true}}
+
+func TestThePageShowsHealthAtAGlance(t *testing.T) {
+	browser := newBrowser(t)
+	for _, w := range widths {
+		t.Run(w.name, func(t *testing.T) {
+			f := &film{}
+			s := running(t, 12, f)
+			ctx := tab(t, browser, w.width, w.height, w.dark)
+			open(t, ctx, s.Link())
+			until(t, ctx, `document.getElementById("word").textContent === "poor"`)
+			until(t, ctx, `document.getElementById("live").naturalWidth === 640`)
+			until(t, ctx, `document.querySelectorAll("#alerts li").length >= 7`)
+			until(t, ctx, plotHasCurves)
+			cause := eval[string](t, ctx, `document.getElementById("cause").textContent`)
+			if !strings.Contains(cause, "This node") || !strings.Contains(cause, "10.20.0.7:5004") {
+				t.Errorf("the cause is %q", cause)
+			}
+			if address := eval[string](t, ctx, `location.href`); strings.Contains(address, "token") {
+				t.Errorf("the token stays in the address: %s", address)
+			}
+			if eval[bool](t, ctx, `document.documentElement.scrollWidth > document.documentElement.clientWidth`) {
+				t.Error("the page scrolls sideways")
+			}
+			if !f.wanted.Load() {
+				t.Error("somebody looks, and the capture was not told")
+			}
+			s.Alert(scriptedAlert(time.Now(), warn.StallPredicted, 4*time.Second, sample.Of(3.2)))
+			until(t, ctx, `document.querySelector("#alerts li").textContent.includes("4 s buffer wait in 3.2 s")`)
+			screenshot(t, ctx, w.name)
+		})
+	}
+}
+
+// plotHasCurves is true once the plot has pixels of the curve's and of the loss's
+// colour.
+const plotHasCurves = `(() => {
+	const canvas = document.getElementById("plot"), style = getComputedStyle(document.documentElement);
+	const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+	return ["--left", "--loss"].every((name) => {
+		const want = style.getPropertyValue(name).trim().match(/[0-9a-f]{2}/g).map((h) => parseInt(h, 16));
+		let n = 0;
+		for (let i = 0; i < pixels.length; i += 4)
+			if (want.every((v, k) => Math.abs(v - pixels[i + k]) < 24) && pixels[i + 3] > 200) n++;
+		return n > 50;
+	});
+})()`
+
+func screenshot(t *testing.T, ctx context.Context, name string) {
+	dir := os.Getenv("SCREENSHOTS")
+	if dir == "" {
+		return
+	}
+	png, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%s.png", name)), png, 0o600); err != nil {
+		t.Error(err)
+	}
+}
