@@ -1,0 +1,111 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/debugsidecar/debugsidecar/test/stalls/baseline"
+	"github.com/debugsidecar/debugsidecar/test/stalls/record"
+	"github.com/debugsidecar/debugsidecar/test/stalls/scenario"
+	"github.com/debugsidecar/debugsidecar/test/stalls/score"
+)
+
+// The files of a recording.
+const (
+	captureFile = "capture.pcap"
+	kernelFile  = "kernel.jsonl"
+	truthFile   = "truth.json"
+)
+
+func generateCommand() *cobra.Command {
+	var (
+		seed    uint64
+		hours   float64
+		streams int
+		out     string
+	)
+	c := &cobra.Command{
+		Use:   "generate",
+		Short: "write capture.pcap, kernel.jsonl and truth.json of a seed",
+		Args:  cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			_, err := generate(seed, time.Duration(hours*float64(time.Hour)), streams, out)
+			return err
+		},
+	}
+	c.Flags().Uint64Var(&seed, "seed", TuningSeeds, "what the scenario is drawn from")
+	c.Flags().Float64Var(&hours, "hours", .25, "length of the capture")
+	c.Flags().IntVar(&streams, "streams", 20, "video streams in it")
+	c.Flags().StringVar(&out, "out", ".", "directory to write to")
+	return c
+}
+
+// generate writes a seed's files and returns the truth.
+func generate(seed uint64, duration time.Duration, streams int, out string) (record.Truth, error) {
+	s, err := scenario.Draw(seed, duration, streams)
+	if err != nil {
+		return record.Truth{}, err
+	}
+	if err := os.MkdirAll(out, 0o755); err != nil {
+		return record.Truth{}, err
+	}
+	rec := record.Run(s)
+	truth := rec.Truth()
+	for name, write := range map[string]func(io.Writer) error{
+		captureFile: rec.WriteCapture,
+		kernelFile:  rec.WriteKernel,
+		truthFile:   func(to io.Writer) error { return record.WriteTruth(to, truth) },
+	} {
+		if err := writeFile(filepath.Join(out, name), write); err != nil {
+			return record.Truth{}, err
+		}
+	}
+	return truth, nil
+}
+
+func writeFile(name string, write func(io.Writer) error) error {
+	file, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	if err := write(file); err != nil {
+		file.Close()
+		return fmt.Errorf("writing %s: %w", name, err)
+	}
+	return file.Close()
+}
+
+func baselineCommand() *cobra.Command {
+	var rule string
+	c := &cobra.Command{
+		Use:   "baseline FILE.pcap",
+		Short: "print what a plain rule raises over a capture, as sidecar replay would",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			file, err := os.Open(args[0])
+			if err != nil {
+				return err
+			}
+			defer file.Close()
+			alerts, err := baseline.Alerts(rule, file, record.Start)
+			if err != nil {
+				return err
+			}
+			w := bufio.NewWriter(c.OutOrStdout())
+			for _, a := range alerts {
+				if err := score.WriteAlert(w, a, record.Start); err != nil {
+					return err
+				}
+			}
+			return w.Flush()
+		},
+	}
+	c.Flags().StringVar(&rule, "rule", baseline.Freeze, "freeze or ewma")
+	return c
+}

@@ -1,0 +1,37 @@
+// Command stalls is the laboratory of stalls: it makes captures of streams that
+// suffer, knows what viewers saw, and judges who warned of it.
+//
+//	go run ./test/stalls generate --seed 1 --out DIR     capture.pcap, kernel.jsonl, truth.json
+//	go run ./test/stalls score --truth DIR/truth.json --alerts ALERTS
+//	go run ./test/stalls table -o bin/stalls.txt         the detectors beside two plain rules
+//
+// Seeds from TuningSeeds on are for whoever builds a detector; those from
+// ReportingSeeds on are for figures only, and nobody tunes on them.
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+)
+
+// Detectors are tuned on the first, judged on the second.
+const (
+	TuningSeeds    = 1
+	ReportingSeeds = 7001
+)
+
+func main() {
+	root := &cobra.Command{
+		Use:           "stalls",
+		Short:         "make streams that suffer, and judge who warned of it",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.AddCommand(generateCommand(), scoreCommand(), baselineCommand(), tableCommand())
+	if err := root.Execute(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}

@@ -1,0 +1,71 @@
+package score
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"sort"
+	"text/tabwriter"
+)
+
+// Print writes the figures of one producer of alerts; kinds says whether those
+// of each kind of fault follow those of each depth.
+func (t *Table) Print(to io.Writer, name string, kinds bool) error {
+	fmt.Fprintf(to, "%s: %.1f stream-hours of video\n", name, t.Hours)
+	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(w, "depth s\tfault\tepisodes\trecall\tprecision\twrong\twrong/h\tchance\tlead P5\tP50\tP95\tlead/limit\t")
+	for _, r := range t.Rows() {
+		if r.Kind != AllKinds && !kinds {
+			continue
+		}
+		chance := "-"
+		if r.Kind == AllKinds {
+			chance = fmt.Sprintf("%.2f", r.Chance())
+		}
+		fmt.Fprintf(w, "%g\t%s\t%d\t%s\t%s\t%d\t%.2f\t%s\t%s\t%s\t%s\t%s\t\n",
+			r.Depth, r.Kind, r.Episodes, ratio(r.Foreseen, r.Episodes), ratio(r.Right, r.Right+r.Wrong), r.Wrong, float64(r.Wrong)/t.Hours, chance,
+			number(r.Lead(.05)), number(r.Lead(.5)), number(r.Lead(.95)), number(r.LeadOverLimit()))
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintf(to, "stall lines: %d, %d of them with no stall near; episodes without one: %d\n", t.Stalls, t.Unfounded, len(t.Missed))
+	for i, missed := range t.Missed {
+		if i == 10 {
+			fmt.Fprintf(to, "  and %d more\n", len(t.Missed)-i)
+			break
+		}
+		fmt.Fprintf(to, "  %s\n", missed)
+	}
+	sort.Float64s(t.Latencies)
+	sort.Float64s(t.KnownLatencies)
+	fmt.Fprintf(to, "degraded lines: %d; on streams without faults %.2f an hour; told of %d of %d bursts of loss, after its first drop P50 %s s, P99 %s s; after the third could be known P99 %s s\n",
+		t.Degraded, float64(t.CleanDegraded)/math.Max(t.CleanHours, 1e-9), len(t.Latencies), t.Bursts,
+		number(quantile(t.Latencies, .5)), number(quantile(t.Latencies, .99)), number(quantile(t.KnownLatencies, .99)))
+	if t.Strangers > 0 {
+		fmt.Fprintf(to, "alerts about no known stream: %d\n", t.Strangers)
+	}
+	_, err := fmt.Fprintln(to)
+	return err
+}
+
+// PrintFaulty writes a line for each wrong alert and each unforeseen episode.
+func (t *Table) PrintFaulty(to io.Writer) {
+	for _, line := range t.Faulty {
+		fmt.Fprintln(to, line)
+	}
+}
+
+func number(v float64) string {
+	if math.IsNaN(v) {
+		return "-"
+	}
+	return fmt.Sprintf("%.2f", v)
+}
+
+func ratio(part, whole int) string {
+	if whole == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.2f", share(part, whole))
+}

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/debugsidecar/debugsidecar/test/stalls/baseline"
+	"github.com/debugsidecar/debugsidecar/test/stalls/record"
+	"github.com/debugsidecar/debugsidecar/test/stalls/score"
+)
+
+func scoreCommand() *cobra.Command {
+	var truthName, alertsName string
+	var missed bool
+	c := &cobra.Command{
+		Use:   "score",
+		Short: "judge alerts (JSON lines) by a capture's truth",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			truth, err := readTruth(truthName)
+			if err != nil {
+				return err
+			}
+			file, err := os.Open(alertsName)
+			if err != nil {
+				return err
+			}
+			defer file.Close()
+			alerts, err := score.ReadAlerts(file, truth.Start)
+			if err != nil {
+				return err
+			}
+			var t score.Table
+			t.Add(truth, alerts)
+			if missed {
+				t.PrintFaulty(c.OutOrStdout())
+			}
+			return t.Print(c.OutOrStdout(), alertsName, true)
+		},
+	}
+	c.Flags().StringVar(&truthName, "truth", truthFile, "the capture's truth.json")
+	c.Flags().StringVar(&alertsName, "alerts", "/dev/stdin", "what sidecar replay --json printed")
+	c.Flags().BoolVar(&missed, "list", false, "list each wrong alert and unforeseen episode, too")
+	return c
+}
+
+func readTruth(name string) (record.Truth, error) {
+	var truth record.Truth
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return truth, err
+	}
+	return truth, json.Unmarshal(text, &truth)
+}
+
+func tableCommand() *cobra.Command {
+	var (
+		seed    uint64
+		seeds   int
+		hours   float64
+		streams int
+		out     string
+		sidecar string
+	)
+	c := &cobra.Command{
+		Use:   "table",
+		Short: "run the detectors and two plain rules over seeds and print their figures",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			to := c.OutOrStdout()
+			if out != "" {
+				file, err := os.Create(out)
+				if err != nil {
+					return err
+				}
+				defer file.Close()
+				to = io.MultiWriter(to, file)
+			}
+			return table(to, sidecar, seed, seeds, time.Duration(hours*float64(time.Hour)), streams)
+		},
+	}
+	c.Flags().Uint64Var(&seed, "seed", ReportingSeeds, "the first seed; the default is for reports, tune on 1 and up")
+	c.Flags().IntVar(&seeds, "seeds", 8, "how many seeds from there on")
+	c.Flags().Float64Var(&hours, "hours", .5, "length of each capture")
+	c.Flags().IntVar(&streams, "streams", 20, "video streams in each")
+	c.Flags().StringVarP(&out, "output", "o", "", "write the figures to this file, too")
+	c.Flags().StringVar(&sidecar, "sidecar", "", "a sidecar that is built already")
+	return c
+}
+
+// table prints the figures of all who warn, over the same captures.
+func table(to io.Writer, sidecar string, seed uint64, seeds int, duration time.Duration, streams int) error {
+	dir, err := os.MkdirTemp("", "stalls-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	if sidecar == "" {
+		sidecar = filepath.Join(dir, "sidecar")
+		build := exec.Command("go", "build", "-o", sidecar, "./sidecar")
+		build.Stderr = os.Stderr
+		if err := build.Run(); err != nil {
+			return fmt.Errorf("building ./sidecar: %w", err)
+		}
+	}
+	var ours, freeze, ewma score.Table
+	var took time.Duration
+	for n := range seeds {
+		files := filepath.Join(dir, "seed")
+		truth, err := generate(seed+uint64(n), duration, streams, files)
+		if err != nil {
+			return err
+		}
+		began := time.Now()
+		alerts, err := replay(sidecar, files, truth.Start)
+		if err != nil {
+			return err
+		}
+		took += time.Since(began)
+		ours.Add(truth, alerts)
+		for rule, t := range map[string]*score.Table{baseline.Freeze: &freeze, baseline.EWMA: &ewma} {
+			if alerts, err = plain(rule, files); err != nil {
+				return err
+			}
+			t.Add(truth, alerts)
+		}
+		if err := os.RemoveAll(files); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintf(to, "Seeds %d to %d, %d streams of %v each; sidecar replay took %.1f s per hour of capture.\n\n",
+		seed, seed+uint64(seeds)-1, streams, duration, took.Seconds()/(duration.Hours()*float64(seeds)))
+	if err := ours.Print(to, "debugsidecar", true); err != nil {
+		return err
+	}
+	if err := freeze.Print(to, "baseline: freeze detection (W3C webrtc-stats)", false); err != nil {
+		return err
+	}
+	return ewma.Print(to, "baseline: EWMA of frame intervals, alpha 0.2, 1.8 times the mean of 5 s, twice", false)
+}
+
+// replay returns the detectors' alerts.
+func replay(sidecar, files string, start int64) ([]score.Alert, error) {
+	c := exec.Command(sidecar, "replay", filepath.Join(files, captureFile), "--json", "--kernel", filepath.Join(files, kernelFile))
+	c.Stderr = os.Stderr
+	out, err := c.Output()
+	if err != nil {
+		return nil, fmt.Errorf("sidecar replay: %w", err)
+	}
+	return score.ReadAlerts(bytes.NewReader(out), start)
+}
+
+// plain returns a baseline's alerts.
+func plain(rule, files string) ([]score.Alert, error) {
+	file, err := os.Open(filepath.Join(files, captureFile))
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return baseline.Alerts(rule, file, record.Start)
+}
