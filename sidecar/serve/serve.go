@@ -87,15 +87,6 @@ func New(opts Options) (*Server, error) {
 	if opts.LocalAddr == "" {
 		opts.LocalAddr = "127.0.0.1:9401"
 	}
-	if opts.AliveWithin == 0 {
-		opts.AliveWithin = 10 * time.Second
-	}
-	if opts.MaxStreams == 0 {
-		opts.MaxStreams = 2000
-	}
-	if opts.Log == nil {
-		opts.Log = slog.New(slog.DiscardHandler)
-	}
 	s, err := newServer(opts)
 	if err != nil {
 		return nil, err
@@ -116,6 +107,15 @@ func New(opts Options) (*Server, error) {
 }
 
 func newServer(opts Options) (*Server, error) {
+	if opts.AliveWithin == 0 {
+		opts.AliveWithin = 10 * time.Second
+	}
+	if opts.MaxStreams == 0 {
+		opts.MaxStreams = 2000
+	}
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
 	access, err := newAccess(opts.Token)
 	if err != nil {
 		return nil, err
