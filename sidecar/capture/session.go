@@ -1,0 +1,415 @@
+package capture
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/debugsidecar/debugsidecar/sidecar/capture/wire"
+	"github.com/debugsidecar/debugsidecar/sidecar/launch"
+)
+
+// ending is how a session ended.
+type ending struct {
+	failed bool
+	over   bool // a file came to its end
+	cause  Cause
+	why    string
+	played time.Duration
+}
+
+// session is one child, from its start to its end.
+type session struct {
+	c      *Capture
+	child  *launch.Child
+	conn   *net.UnixConn
+	errors *os.File // the child's standard error
+	began  time.Time
+	wg     sync.WaitGroup
+	ended  chan struct{} // closed when the child said or did its last
+
+	mu        sync.Mutex
+	heard     time.Time // any message
+	frameAt   time.Time // the last frame
+	firstAt   time.Time
+	report    wire.Report // Ended or Failed, if it came
+	broken    error       // what the child did that it must not
+	hint      Cause       // what ffmpeg said last
+	hintWhy   string
+	lastLine  string
+	unreached bool // the host did not answer when it was asked
+}
+
+// watchEvery is how often a session's age is looked at.
+const watchEvery = 20 * time.Millisecond
+
+// session plays until it is not wanted any more, fails, or ctx ends.
+func (c *Capture) session(ctx context.Context) ending {
+	c.mu.Lock()
+	c.playing = false
+	c.now.State, c.now.Cause, c.now.Why = Opening, NoCause, ""
+	c.mu.Unlock()
+	s, err := c.start()
+	if err != nil {
+		c.count(true)
+		return ending{failed: true, cause: Decoder, why: c.redact.text(err.Error())}
+	}
+	asking, stopAsking := context.WithCancel(ctx)
+	verdict := s.watch(asking)
+	// The child is killed first: it is the only one that may block.
+	s.child.Kill()
+	stopAsking()
+	s.close()
+	return s.conclude(verdict)
+}
+
+func (c *Capture) start() (*session, error) {
+	conn, theirs, err := wire.NewSocket()
+	if err != nil {
+		return nil, err
+	}
+	defer theirs.Close()
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	defer w.Close()
+	child, err := launch.Start(launch.Spec{
+		Path: c.o.Worker, Env: environment(), Stderr: w, Dir: "/",
+		ExtraFiles: []*os.File{theirs, c.memory.File()}, Unprivileged: true,
+	})
+	if err != nil {
+		return nil, errors.Join(err, conn.Close(), r.Close())
+	}
+	now := time.Now()
+	s := &session{c: c, child: child, conn: conn, errors: r, began: now, heard: now, ended: make(chan struct{})}
+	s.wg.Go(s.listen)
+	s.wg.Go(s.readErrors)
+	return s, nil
+}
+
+// environment is what the child may know: where certificates are.
+func environment() []string {
+	var env []string
+	for _, name := range []string{"SSL_CERT_FILE", "SSL_CERT_DIR"} {
+		if v, ok := os.LookupEnv(name); ok {
+			env = append(env, name+"="+v)
+		}
+	}
+	return env
+}
+
+func (s *session) close() {
+	s.conn.Close()
+	// What the child said last is still in the pipe.
+	_ = s.errors.SetReadDeadline(time.Now().Add(time.Second))
+	s.wg.Wait()
+	s.errors.Close()
+	s.c.mu.Lock()
+	s.c.now.WorkerBytes = 0
+	s.c.mu.Unlock()
+}
+
+// watch returns when the session has to end, and why if nobody else says.
+func (s *session) watch(ctx context.Context) (why ending) {
+	c := s.c
+	if err := s.order(wire.Order{Open: &wire.Open{
+		Source: c.o.Source, Local: c.o.Local, Transport: c.o.Transport, Timeout: c.o.ReadTimeout, Late: c.o.Late,
+		CheckEvery: c.o.CheckEvery, PictureEvery: c.o.PictureEvery, PictureWidth: c.o.PictureWidth,
+	}}); err != nil {
+		return ending{failed: true, cause: Decoder, why: err.Error()}
+	}
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	var pictures, asked bool
+	var marked uint64
+	var weighed time.Time
+	for {
+		now := time.Now()
+		if !c.wanted(now) {
+			return ending{}
+		}
+		pictures, marked = s.passOn(pictures, marked)
+		if now.Sub(weighed) > time.Second {
+			weighed = now
+			if bytes := resident(s.child.PID()); bytes > c.o.MemoryLimit {
+				return ending{failed: true, cause: Decoder, why: fmt.Sprintf("the capture program grew to %d MiB", bytes>>20)}
+			} else {
+				c.mu.Lock()
+				c.now.WorkerBytes = bytes
+				c.mu.Unlock()
+			}
+		}
+		stalled, kill := s.judge(now)
+		if kill != nil {
+			return *kill
+		}
+		if stalled && !asked {
+			asked = true
+			s.wg.Go(func() {
+				if !answers(ctx, c.src, 2*time.Second) {
+					s.mu.Lock()
+					s.unreached = true
+					s.mu.Unlock()
+				}
+			})
+		} else if !stalled {
+			asked = false
+		}
+		select {
+		case <-ctx.Done():
+			return ending{}
+		case <-s.ended:
+			return ending{failed: true}
+		case <-c.changed:
+		case <-tick.C:
+		}
+	}
+}
+
+// judge is the watchdog: it says whether frames are missing, and for how long.
+func (s *session) judge(now time.Time) (stalled bool, kill *ending) {
+	o := &s.c.o
+	s.mu.Lock()
+	heard, frameAt := s.heard, s.frameAt
+	s.mu.Unlock()
+	if now.Sub(heard) > o.HangTimeout {
+		return true, &ending{failed: true, cause: Decoder, why: fmt.Sprintf("the capture program hung for %v", o.HangTimeout)}
+	}
+	if frameAt.IsZero() {
+		if now.Sub(s.began) > o.OpenTimeout {
+			return true, &ending{failed: true, cause: Camera, why: fmt.Sprintf("no frame within %v of opening", o.OpenTimeout)}
+		}
+		return now.Sub(s.began) > o.OpenTimeout/2, nil
+	}
+	age := now.Sub(frameAt)
+	if age > o.ReadTimeout {
+		return true, &ending{failed: true, cause: Camera, why: fmt.Sprintf("no frame for %v", o.ReadTimeout)}
+	}
+	c := s.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	limit := o.StallAfter
+	if c.now.FPS > 0 {
+		limit = max(limit, time.Duration(3/c.now.FPS*float64(time.Second)))
+	}
+	if age > limit && c.now.State == Playing {
+		c.now.State, c.now.Cause, c.now.Why = Stalled, NoCause, "the session is open, but no frames come"
+	}
+	return age > limit, nil
+}
+
+// passOn tells the child what changed of what is wanted.
+func (s *session) passOn(pictures bool, marked uint64) (bool, uint64) {
+	c := s.c
+	c.mu.Lock()
+	want, count, marks := c.pictures, c.marked, c.marks
+	c.mu.Unlock()
+	var order wire.Order
+	if want != pictures {
+		order.Pictures = &want
+	}
+	if count != marked {
+		order.Marks = &marks
+	}
+	if order == (wire.Order{}) || s.order(order) != nil {
+		return pictures, marked
+	}
+	return want, count
+}
+
+// order does not wait for a child that does not listen; the watchdog takes it.
+func (s *session) order(o wire.Order) error {
+	message, err := wire.MarshalOrder(o)
+	if err != nil {
+		return err
+	}
+	if err := s.conn.SetWriteDeadline(time.Now().Add(time.Second)); err != nil {
+		return err
+	}
+	_, err = s.conn.Write(message)
+	return err
+}
+
+// mostMessages is more a second than any camera has frames.
+const mostMessages = 1000
+
+// listen reads what the child says. For a frame it allocates nothing.
+func (s *session) listen() {
+	defer close(s.ended)
+	limit := rate.NewLimiter(mostMessages, mostMessages)
+	buf := make([]byte, wire.MaxMessage)
+	for {
+		n, err := s.conn.Read(buf)
+		if err != nil {
+			return
+		}
+		if !limit.Allow() {
+			err = errors.New("the capture program says more than it should")
+		} else {
+			err = s.hear(buf[:n])
+		}
+		if err != nil {
+			s.mu.Lock()
+			s.broken = err
+			s.mu.Unlock()
+			return
+		}
+		if s.said() {
+			return
+		}
+	}
+}
+
+// said is whether the child has said its last.
+func (s *session) said() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.report.State != ""
+}
+
+func (s *session) hear(message []byte) error {
+	now := time.Now()
+	if wire.IsFrame(message) {
+		f, err := wire.ParseFrame(message)
+		if err != nil {
+			return err
+		}
+		s.mu.Lock()
+		s.heard, s.frameAt = now, now
+		if s.firstAt.IsZero() {
+			s.firstAt = now
+		}
+		s.mu.Unlock()
+		s.c.took(f)
+		return nil
+	}
+	r, err := wire.ParseReport(message)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.heard = now
+	if r.State == wire.Ended || r.State == wire.Failed {
+		s.report = r
+	}
+	return nil
+}
+
+// readErrors reads what ffmpeg and the child's runtime complain of.
+func (s *session) readErrors() {
+	lines := bufio.NewScanner(s.errors)
+	lines.Buffer(make([]byte, 4096), 4096)
+	limit := rate.NewLimiter(5, 20)
+	for lines.Scan() {
+		line := s.c.redact.text(strings.ToValidUTF8(lines.Text(), "?"))
+		cause, why, decoderError := classify(line)
+		if decoderError {
+			s.c.mu.Lock()
+			s.c.now.Errors++
+			s.c.mu.Unlock()
+		}
+		s.mu.Lock()
+		if cause != NoCause {
+			s.hint, s.hintWhy = cause, why
+		}
+		if after, ok := strings.CutPrefix(line, "capture worker: "); ok {
+			s.lastLine = after
+		}
+		s.mu.Unlock()
+		if limit.Allow() {
+			s.c.o.Log.Debug("the capture program says", "line", line)
+		}
+	}
+	// A line that is too long ends the scan; the rest is read for nothing, so
+	// that the child does not block.
+	buf := make([]byte, 4096)
+	for {
+		if _, err := s.errors.Read(buf); err != nil {
+			return
+		}
+	}
+}
+
+// conclude says how the session ended, when all that the child said was read.
+func (s *session) conclude(verdict ending) ending {
+	if !verdict.failed {
+		return verdict
+	}
+	if !s.firstAt.IsZero() {
+		verdict.played = s.frameAt.Sub(s.firstAt)
+	}
+	switch {
+	case s.broken != nil:
+		verdict.cause, verdict.why = Decoder, s.broken.Error()
+	case s.report.State != "":
+		verdict.cause, verdict.why = s.report.Cause, s.c.redact.text(s.report.Why)
+		if s.report.State == wire.Ended && s.report.Cause == NoCause {
+			return ending{over: true, why: verdict.why}
+		}
+		if verdict.cause == NoCause || (s.report.State == wire.Ended && s.hint != NoCause) {
+			verdict.cause, verdict.why = s.hint, s.hintWhy
+		}
+		if verdict.cause == NoCause {
+			verdict.cause, verdict.why = Camera, "the stream can't be opened"
+		}
+	case verdict.cause == NoCause:
+		verdict.cause, verdict.why = Decoder, s.died()
+	case verdict.cause == Camera && s.unreached:
+		verdict.cause, verdict.why = Network, verdict.why+", and its host does not answer"
+	case verdict.cause == Camera && s.firstAt.IsZero() && s.hint != NoCause:
+		verdict.cause, verdict.why = s.hint, s.hintWhy
+	}
+	s.c.count(verdict.cause == Decoder)
+	return verdict
+}
+
+func (c *Capture) count(crash bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now.Restarts++
+	c.now.Crashes += one(crash)
+}
+
+// died says how a child ended that said nothing.
+func (s *session) died() string {
+	state, err := s.child.Wait()
+	if err != nil || state == nil {
+		return "the capture program ended"
+	}
+	if status, ok := state.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+		return "the capture program was ended by a signal: " + status.Signal().String()
+	}
+	if s.lastLine != "" {
+		return "the capture program: " + s.lastLine
+	}
+	return "the capture program ended with status " + strconv.Itoa(state.ExitCode())
+}
+
+// resident is the memory of a process in bytes, 0 if it can't be known.
+func resident(pid int) int64 {
+	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/statm")
+	if err != nil {
+		return 0
+	}
+	fields := strings.Fields(string(data))
+	if len(fields) < 2 {
+		return 0
+	}
+	pages, err := strconv.ParseInt(fields[1], 10, 64)
+	if err != nil {
+		return 0
+	}
+	return pages * int64(os.Getpagesize())
+}

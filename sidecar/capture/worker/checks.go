@@ -1,0 +1,97 @@
+//go:build cgo && customenv
+
+package main
+
+import (
+	"image"
+
+	"gocv.io/x/gocv"
+)
+
+// checker looks at pictures. Each is a crude measure, of few frames: enough to
+// tell a person where to look.
+type checker struct {
+	gray, small, last, difference, mean, deviation, line gocv.Mat
+}
+
+func newChecker() *checker {
+	return &checker{
+		gray: gocv.NewMat(), small: gocv.NewMat(), last: gocv.NewMat(), difference: gocv.NewMat(),
+		mean: gocv.NewMat(), deviation: gocv.NewMat(), line: gocv.NewMat(),
+	}
+}
+
+func (c *checker) close() {
+	for _, m := range []*gocv.Mat{&c.gray, &c.small, &c.last, &c.difference, &c.mean, &c.deviation, &c.line} {
+		m.Close()
+	}
+}
+
+const (
+	// A picture is black when its luma is, everywhere, of 255.
+	blackMean, blackDeviation = 16, 4
+	// It is frozen when next to nothing changed since the last check, in grey
+	// levels, on average: the noise of a camera alone is more. A scene that stands
+	// still and is encoded at a low bit rate looks frozen as well.
+	frozenDifference = 0.02
+	// blockyPicture is the blockiness from which on a picture has artefacts; see
+	// TestBlockinessTellsLossFromCoding for what separates.
+	blockyPicture = 1.5
+	// macroblock is the side of those of H.264, in pixels.
+	macroblock = 16
+)
+
+func (c *checker) check(frame gocv.Mat) (black, frozen, artefacts bool, blockiness float32) {
+	gocv.CvtColor(frame, &c.gray, gocv.ColorBGRToGray)
+	gocv.Resize(c.gray, &c.small, image.Pt(320, 180), 0, 0, gocv.InterpolationArea)
+	gocv.MeanStdDev(c.small, &c.mean, &c.deviation)
+	black = c.mean.GetDoubleAt(0, 0) < blackMean && c.deviation.GetDoubleAt(0, 0) < blackDeviation
+	if !c.last.Empty() {
+		pixels := float64(c.small.Rows() * c.small.Cols())
+		frozen = gocv.NormWithMats(c.small, c.last, gocv.NormL1)/pixels < frozenDifference
+	}
+	c.small, c.last = c.last, c.small
+	blockiness = c.blockiness()
+	// In a black picture there is nothing to see, only rounding.
+	return black, frozen, !black && blockiness > blockyPicture, blockiness
+}
+
+// blockiness is how much steeper the picture is, on average, across the borders
+// of macroblocks than elsewhere, the larger of both directions. (After Wang,
+// Sheikh, Bovik: No-reference perceptual quality assessment of JPEG compressed
+// images, 2002, which takes 8 pixels.) Lost slices that were concealed have
+// such edges, and so has a picture of too few bits.
+func (c *checker) blockiness() float32 {
+	w, h := c.gray.Cols(), c.gray.Rows()
+	if w < 3*macroblock || h < 3*macroblock {
+		return 0
+	}
+	across := c.steepness(image.Rect(0, 0, w-1, h), image.Rect(1, 0, w, h), 0)
+	down := c.steepness(image.Rect(0, 0, w, h-1), image.Rect(0, 1, w, h), 1)
+	return max(across, down)
+}
+
+func (c *checker) steepness(a, b image.Rectangle, dimension int) float32 {
+	first, second := c.gray.Region(a), c.gray.Region(b)
+	defer first.Close()
+	defer second.Close()
+	gocv.AbsDiff(first, second, &c.difference)
+	gocv.Reduce(c.difference, &c.line, dimension, gocv.ReduceAvg, gocv.MatTypeCV32F)
+	steps, err := c.line.DataPtrFloat32()
+	if err != nil {
+		return 0
+	}
+	var border, inside float32
+	var borders, insides int
+	for i, v := range steps {
+		if i%macroblock == macroblock-1 {
+			border, borders = border+v, borders+1
+		} else {
+			inside, insides = inside+v, insides+1
+		}
+	}
+	if inside == 0 {
+		return 0 // one colour
+	}
+	return border / float32(borders) / (inside / float32(insides))
+}

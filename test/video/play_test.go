@@ -1,0 +1,175 @@
+package video_test
+
+import (
+	"bytes"
+	"context"
+	"image"
+	"image/jpeg"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/debugsidecar/debugsidecar/sidecar/capture"
+	"github.com/debugsidecar/debugsidecar/test/video/peer"
+)
+
+// patience is how long anything may take on a busy machine.
+const patience = time.Minute
+
+// play runs a capture until the test ends, and then looks for what it left.
+func play(t *testing.T, o capture.Options) *capture.Capture {
+	t.Helper()
+	needs(t)
+	before := openFiles(t)
+	leaks := goleak.IgnoreCurrent()
+	o.Worker = worker
+	if o.RetryFrom == 0 {
+		o.RetryFrom, o.RetryTo = 50*time.Millisecond, 200*time.Millisecond
+	}
+	o.BreakAfter = 1000
+	if o.OpenTimeout == 0 {
+		o.OpenTimeout = 30 * time.Second
+	}
+	c, err := capture.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := c.Run(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(func() {
+		cancel()
+		wg.Wait()
+		goleak.VerifyNone(t, leaks)
+		if after := openFiles(t); after > before {
+			t.Errorf("%d files are open, %d were before", after, before)
+		}
+		if t.Failed() {
+			t.Logf("%+v", c.Snapshot())
+		}
+	})
+	return c
+}
+
+func needs(t *testing.T) {
+	t.Helper()
+	if skip != "" {
+		t.Skip(skip)
+	}
+}
+
+func openFiles(t *testing.T) int {
+	t.Helper()
+	files, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(files)
+}
+
+// await waits for a snapshot of which is says yes.
+func await(t *testing.T, c *capture.Capture, what string, is func(capture.Snapshot) bool) capture.Snapshot {
+	t.Helper()
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		if s := c.Snapshot(); is(s) {
+			return s
+		}
+	}
+	t.Fatalf("never %s: %+v", what, c.Snapshot())
+	return capture.Snapshot{}
+}
+
+func frames(n uint64) func(capture.Snapshot) bool {
+	return func(s capture.Snapshot) bool { return s.State == capture.Playing && s.Frames >= n }
+}
+
+// picture waits for a picture and decodes it.
+func picture(t *testing.T, c *capture.Capture, after uint64) (image.Image, uint64) {
+	t.Helper()
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		if b, number, ok := c.Picture(after); ok {
+			img, err := jpeg.Decode(bytes.NewReader(b))
+			if err != nil {
+				t.Fatalf("picture %d: %v", number, err)
+			}
+			return img, number
+		}
+	}
+	t.Fatalf("no picture: %+v", c.Snapshot())
+	return nil, 0
+}
+
+func camera(t *testing.T, user string) *peer.Server {
+	t.Helper()
+	needs(t)
+	s, err := peer.RTSP(peer.Pattern(640, 360), user, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Stop)
+	return s
+}
+
+func checkPlays(t *testing.T, c *capture.Capture, o capture.Options) {
+	t.Helper()
+	c.WantPictures(true)
+	s := await(t, c, "60 frames", frames(60))
+	if s.Width != 640 || s.Height != 360 || s.Sessions != 1 || s.Restarts != 0 || s.Cause != "" {
+		t.Errorf("%+v", s)
+	}
+	if s.FPS < 25 || s.FPS > 35 || s.Newest <= 0 || s.NewestAt == 0 || s.Decode <= 0 || s.WorkerBytes <= 0 {
+		t.Errorf("%+v", s)
+	}
+	img, first := picture(t, c, 0)
+	if img.Bounds().Dx() != 640 || img.Bounds().Dy() != 360 {
+		t.Errorf("the picture is %v", img.Bounds())
+	}
+	if _, second := picture(t, c, first); second <= first {
+		t.Errorf("picture %d after %d", second, first)
+	}
+}
+
+func TestRTSPIsPlayed(t *testing.T) {
+	for _, transport := range []string{"tcp", "udp"} {
+		t.Run(transport, func(t *testing.T) {
+			o := capture.Options{Source: camera(t, "").URL, Transport: transport}
+			checkPlays(t, play(t, o), o)
+		})
+	}
+}
+
+func TestFLVOverHTTPIsPlayed(t *testing.T) {
+	needs(t)
+	s, err := peer.FLV(640, 360)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Stop)
+	o := capture.Options{Source: s.URL}
+	checkPlays(t, play(t, o), o)
+}
+
+func TestFileIsPlayedToItsEndAtItsPace(t *testing.T) {
+	needs(t)
+	path := filepath.Join(t.TempDir(), "clip.mp4")
+	if err := peer.Clip(path, 640, 360, 3); err != nil {
+		t.Fatal(err)
+	}
+	started := time.Now()
+	c := play(t, capture.Options{Source: path, Local: true, Mode: capture.Always})
+	s := await(t, c, "over", func(s capture.Snapshot) bool { return s.State == capture.Closed && s.Frames > 0 })
+	if s.Frames+s.Late < 88 || s.Frames > 90 || s.Restarts != 0 || s.Why != "the file is over" {
+		t.Errorf("%+v", s)
+	}
+	if took := time.Since(started); took < 2900*time.Millisecond {
+		t.Errorf("3 s of video took %v", took)
+	}
+}
