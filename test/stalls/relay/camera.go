@@ -62,8 +62,7 @@ func (c camera) next(taken, interval time.Duration) nextFrame {
 				continue
 			}
 			if n.after < f.Start+f.Rise {
-				s := f.Strength(n.after)
-				n.after = taken + time.Duration((1-s)*float64(interval)+s*s*f.Level*float64(time.Second))
+				n.after += time.Duration(f.Strength(n.after) * f.Level * float64(time.Second))
 			} else {
 				n.after = f.End()
 			}

@@ -50,6 +50,9 @@ func newSocket(g scenario.Group, number int, clean bool) *socket {
 	return k
 }
 
+// LargestPacket is the truesize of a packet of full length.
+const LargestPacket = 2304
+
 // truesize is what a packet of so many bytes of UDP payload takes of a receive
 // buffer: struct sk_buff, and its data with headers and skb_shared_info in a slab
 // of a power of two.

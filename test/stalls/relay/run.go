@@ -24,8 +24,8 @@ type Stream struct {
 	Sessions []Session
 	// Readings are those of its socket, every 100 ms from 0 on.
 	Readings []Reading
-	// CalmQueue is the most that its socket held while nothing was wrong with it.
-	CalmQueue int
+	// Calm are the readings had there been no fault.
+	Calm []Reading
 	// Losses are the packets that were lost on the wire or at the socket, in the
 	// order in which that happened.
 	Losses []Loss
@@ -67,9 +67,7 @@ func Run(g scenario.Group, duration time.Duration) Result {
 				f.Expected = f.ArrivedAt
 			}
 		}
-		for _, reading := range s.Readings {
-			s.CalmQueue = max(s.CalmQueue, reading.Queue)
-		}
+		s.Calm = slices.Clone(s.Readings)
 	}
 	r.Packets = r.run(packets, duration, false)
 	return r

@@ -155,8 +155,12 @@ func send(g scenario.Group, number int, until time.Duration) ([]Frame, []Session
 			taken = next.after
 			continue
 		}
+		if s.Counted {
+			media += s.Interval
+		} else {
+			media += step
+		}
 		// Drift is the source's clock running slow: it needs more of the true time.
-		media += step
 		taken += step + time.Duration(float64(step)*s.Drift)
 	}
 	slices.SortStableFunc(packets, func(a, b Packet) int { return int(a.Sent - b.Sent) })

@@ -113,6 +113,7 @@ func drawVideo(d die, clips []frames.Clip, src, dst netip.AddrPort, duration tim
 	if d.chance(.06) {
 		s.Drift *= 8
 	}
+	s.Counted = d.chance(.03)
 	if d.chance(.3) {
 		// It starts within the capture, with a key frame.
 		s.Start, s.First = d.seconds(.5, duration.Seconds()/3), 0
@@ -151,7 +152,7 @@ func drawLink(d die, g Group) Link {
 	l := Link{
 		BitsPerSecond: g.Bitrate() * d.log(2.5, 20),
 		Delay:         d.logSeconds(.001, .08),
-		Jitter:        d.logSeconds(.0001, .01),
+		Jitter:        d.logSeconds(.0001, .02),
 	}
 	// At least what the largest key frames take if all come at once.
 	largest := 0.0

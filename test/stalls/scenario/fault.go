@@ -1,6 +1,9 @@
 package scenario
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // Kind is what goes wrong.
 type Kind string
@@ -95,6 +98,9 @@ type Fault struct {
 	// jitter, the longest gap in seconds (camera), the reading rate as a multiple
 	// of the packet rate, the share of time denied (throttled).
 	Level float64
+	// Curve bends the rise and the fall: strength is what it would be without, to
+	// the power of Curve. 0 is 1, a straight line.
+	Curve float64
 	// Blip marks one that is meant to be too short to matter.
 	Blip bool
 }
@@ -109,13 +115,20 @@ func (f Fault) Strength(t time.Duration) float64 {
 	case t < 0:
 		return 0
 	case t < f.Rise:
-		return float64(t) / float64(f.Rise)
+		return f.bend(float64(t) / float64(f.Rise))
 	case t < f.Rise+f.Hold:
 		return 1
 	case t < f.Rise+f.Hold+f.Fall:
-		return 1 - float64(t-f.Rise-f.Hold)/float64(f.Fall)
+		return f.bend(1 - float64(t-f.Rise-f.Hold)/float64(f.Fall))
 	}
 	return 0
+}
+
+func (f Fault) bend(strength float64) float64 {
+	if f.Curve == 0 {
+		return strength
+	}
+	return math.Pow(strength, f.Curve)
 }
 
 // Hits reports whether the fault concerns a stream of its group.

@@ -55,7 +55,7 @@ func drawFaults(d die, g Group, duration time.Duration, blips bool) []Fault {
 }
 
 func drawFault(d die, g Group, kind Kind) Fault {
-	f := Fault{Kind: kind, Stream: All}
+	f := Fault{Kind: kind, Stream: All, Curve: pick(d, 0, 0, .5, 1.5, 2, 3)}
 	switch kind {
 	case OutageLoss, OutageQueue:
 		f.Hold = d.logSeconds(.3, 7)

@@ -43,6 +43,9 @@ type Stream struct {
 	Start time.Duration
 	// Drift is how much slower than true the source's clock runs, as a share.
 	Drift float64
+	// Counted is set where the source's clock counts frames, not time: what it
+	// did not take it does not miss.
+	Counted bool
 	// Wobble is the mean of what the encoder adds to each frame's time.
 	Wobble time.Duration
 	// Spread is the share of Interval over which a frame's packets are sent; 0 is

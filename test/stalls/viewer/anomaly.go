@@ -11,7 +11,8 @@ import (
 // Anomalies returns the moments, sorted, at which anyone at the tap could have
 // seen that something is wrong with the stream: a frame is not there although it
 // would be, but for a fault, and for longer than the way's jitter explains; or
-// its socket holds more, or dropped more, than it ever did in calm times.
+// its socket dropped something, or holds more than it would but for a fault and
+// than it mostly does in calm times.
 func Anomalies(r relay.Result, s relay.Stream, until time.Duration) []time.Duration {
 	var seen []time.Duration
 	visible := r.Visible()
@@ -37,12 +38,14 @@ func Anomalies(r relay.Result, s relay.Stream, until time.Duration) []time.Durat
 			seen = append(seen, last.Sent+r.Link.Delay+s.Interval+visible)
 		}
 	}
-	drops := 0
-	for _, reading := range s.Readings {
-		if reading.Drops > drops || reading.Queue > s.CalmQueue {
+	usual := usualQueue(s.Calm)
+	drops, calmDrops := 0, 0
+	for i, reading := range s.Readings {
+		calm := s.Calm[i]
+		if reading.Drops-drops > calm.Drops-calmDrops || reading.Queue > max(usual, calm.Queue) {
 			seen = append(seen, reading.At)
 		}
-		drops = reading.Drops
+		drops, calmDrops = reading.Drops, calm.Drops
 	}
 	slices.Sort(seen)
 	end, _ := slices.BinarySearch(seen, until)
@@ -58,7 +61,14 @@ func Blame(faults []scenario.Fault, stream int, anomalies []time.Duration, start
 			continue
 		}
 		at, _ := slices.BinarySearch(anomalies, f.Start)
-		if at == len(anomalies) || anomalies[at] > start {
+		if at == len(anomalies) {
+			continue
+		}
+		if anomalies[at] > start {
+			// A viewer whose buffer is empty for good suffers before it can be seen.
+			if start <= f.End() {
+				return f, start, true
+			}
 			continue
 		}
 		// Its anomalies follow each other within two seconds, or lie within it, and
@@ -81,4 +91,17 @@ func startsBetween(faults []scenario.Fault, stream int, from, to time.Duration) 
 	return slices.ContainsFunc(faults, func(f scenario.Fault) bool {
 		return f.Hits(stream) && f.Start >= from && f.Start <= to
 	})
+}
+
+// usualQueue returns what 98 of 100 readings do not exceed, plus a packet.
+func usualQueue(calm []relay.Reading) int {
+	queues := make([]int, len(calm))
+	for i, reading := range calm {
+		queues[i] = reading.Queue
+	}
+	slices.Sort(queues)
+	if len(queues) == 0 {
+		return 0
+	}
+	return queues[len(queues)*98/100] + relay.LargestPacket
 }
