@@ -230,7 +230,10 @@ func expect(t *testing.T, p *drop.Probe, want ...drop.Count) {
 		t.Fatal(err)
 	}
 	for _, c := range counts {
-		if drop.Classify(c.Reason) == drop.ClassLoss {
+		// The kernel's own talk (neighbours, multicast groups) begins and ends with
+		// interfaces, and some of it finds no route: nobody here sent it.
+		kernels := c.Family == unix.AF_INET6 && c.Proto == unix.IPPROTO_ICMPV6
+		if drop.Classify(c.Reason) == drop.ClassLoss && !kernels {
 			counted[key{c.Netns, c.Reason, c.Family, c.Proto}] = c.Drops
 		}
 	}
