@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -35,8 +36,7 @@ func generateCommand() *cobra.Command {
 		Short: "write capture.pcap, kernel.jsonl and truth.json of a seed",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			_, err := generate(seed, time.Duration(hours*float64(time.Hour)), streams, out)
-			return err
+			return generate(seed, time.Duration(hours*float64(time.Hour)), streams, out)
 		},
 	}
 	c.Flags().Uint64Var(&seed, "seed", TuningSeeds, "what the scenario is drawn from")
@@ -46,27 +46,34 @@ func generateCommand() *cobra.Command {
 	return c
 }
 
-// generate writes a seed's files and returns the truth.
-func generate(seed uint64, duration time.Duration, streams int, out string) (record.Truth, error) {
+// run draws a seed's scenario and lets it run.
+func run(seed uint64, duration time.Duration, streams int) (record.Recording, error) {
 	s, err := scenario.Draw(seed, duration, streams)
 	if err != nil {
-		return record.Truth{}, err
+		return record.Recording{}, err
+	}
+	return record.Run(s), nil
+}
+
+// generate writes a seed's files.
+func generate(seed uint64, duration time.Duration, streams int, out string) error {
+	rec, err := run(seed, duration, streams)
+	if err != nil {
+		return err
 	}
 	if err := os.MkdirAll(out, 0o755); err != nil {
-		return record.Truth{}, err
+		return err
 	}
-	rec := record.Run(s)
-	truth := rec.Truth()
 	for name, write := range map[string]func(io.Writer) error{
-		captureFile: rec.WriteCapture,
-		kernelFile:  rec.WriteKernel,
-		truthFile:   func(to io.Writer) error { return record.WriteTruth(to, truth) },
+		captureFile: func(to io.Writer) error { return rec.WriteCapture(to, duration) },
+		kernelFile:  func(to io.Writer) error { return rec.WriteKernel(to, duration) },
+		truthFile:   func(to io.Writer) error { return json.NewEncoder(to).Encode(rec.Truth()) },
 	} {
 		if err := writeFile(filepath.Join(out, name), write); err != nil {
-			return record.Truth{}, err
+			return err
 		}
 	}
-	return truth, nil
+	return nil
 }
 
 func writeFile(name string, write func(io.Writer) error) error {

@@ -29,7 +29,7 @@ func main() {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(generateCommand(), scoreCommand(), baselineCommand(), tableCommand())
+	root.AddCommand(generateCommand(), scoreCommand(), baselineCommand(), tableCommand(), checkCommand())
 	if err := root.Execute(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)

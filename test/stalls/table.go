@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -98,72 +96,48 @@ func tableCommand() *cobra.Command {
 
 // table prints the figures of all who warn, over the same captures.
 func table(to io.Writer, sidecar string, seed uint64, seeds int, duration time.Duration, streams int) error {
-	dir, err := os.MkdirTemp("", "stalls-")
+	detectors, err := findDetectors(sidecar)
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	if sidecar == "" {
-		sidecar = filepath.Join(dir, "sidecar")
-		build := exec.Command("go", "build", "-o", sidecar, "./sidecar")
-		build.Stderr = os.Stderr
-		if err := build.Run(); err != nil {
-			return fmt.Errorf("building ./sidecar: %w", err)
-		}
-	}
-	var ours, freeze, ewma score.Table
+	defer detectors.close()
+	var ours score.Table
+	plain := map[string]*score.Table{baseline.Freeze: {}, baseline.EWMA: {}}
 	var took time.Duration
 	for n := range seeds {
-		files := filepath.Join(dir, "seed")
-		truth, err := generate(seed+uint64(n), duration, streams, files)
+		rec, err := run(seed+uint64(n), duration, streams)
 		if err != nil {
 			return err
 		}
+		truth := rec.Truth()
 		began := time.Now()
-		alerts, err := replay(sidecar, files, truth.Start)
+		out, err := detectors.replay(rec, duration)
 		if err != nil {
 			return err
 		}
 		took += time.Since(began)
+		alerts, err := score.ReadAlerts(bytes.NewReader(out), record.Start)
+		if err != nil {
+			return err
+		}
 		ours.Add(truth, alerts)
-		for rule, t := range map[string]*score.Table{baseline.Freeze: &freeze, baseline.EWMA: &ewma} {
-			if alerts, err = plain(rule, files); err != nil {
+		for rule, t := range plain {
+			capture := rec.Capture(duration)
+			alerts, err := baseline.Alerts(rule, capture, record.Start)
+			capture.Close()
+			if err != nil {
 				return err
 			}
 			t.Add(truth, alerts)
 		}
-		if err := os.RemoveAll(files); err != nil {
-			return err
-		}
 	}
-	fmt.Fprintf(to, "Seeds %d to %d, %d streams of %v each; sidecar replay took %.1f s per hour of capture.\n\n",
+	fmt.Fprintf(to, "Seeds %d to %d, %d streams of %v each. Writing the captures and replaying them took %.1f s per hour of capture.\n\n",
 		seed, seed+uint64(seeds)-1, streams, duration, took.Seconds()/(duration.Hours()*float64(seeds)))
 	if err := ours.Print(to, "debugsidecar", true); err != nil {
 		return err
 	}
-	if err := freeze.Print(to, "baseline: freeze detection (W3C webrtc-stats)", false); err != nil {
+	if err := plain[baseline.Freeze].Print(to, "baseline: freeze detection (W3C webrtc-stats)", false); err != nil {
 		return err
 	}
-	return ewma.Print(to, "baseline: EWMA of frame intervals, alpha 0.2, 1.8 times the mean of 5 s, twice", false)
-}
-
-// replay returns the detectors' alerts.
-func replay(sidecar, files string, start int64) ([]score.Alert, error) {
-	c := exec.Command(sidecar, "replay", filepath.Join(files, captureFile), "--json", "--kernel", filepath.Join(files, kernelFile))
-	c.Stderr = os.Stderr
-	out, err := c.Output()
-	if err != nil {
-		return nil, fmt.Errorf("sidecar replay: %w", err)
-	}
-	return score.ReadAlerts(bytes.NewReader(out), start)
-}
-
-// plain returns a baseline's alerts.
-func plain(rule, files string) ([]score.Alert, error) {
-	file, err := os.Open(filepath.Join(files, captureFile))
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	return baseline.Alerts(rule, file, record.Start)
+	return plain[baseline.EWMA].Print(to, "baseline: EWMA of frame intervals, alpha 0.2, 1.8 times the mean of 5 s, twice", false)
 }

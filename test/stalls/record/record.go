@@ -5,7 +5,6 @@ package record
 import (
 	"bufio"
 	"cmp"
-	"encoding/json"
 	"io"
 	"slices"
 	"strconv"
@@ -57,8 +56,19 @@ func (rec Recording) Truth() Truth {
 	return t
 }
 
-// WriteCapture writes a classic capture file with all streams interleaved.
-func (rec Recording) WriteCapture(to io.Writer) error {
+// Duration is how long the whole capture is.
+func (rec Recording) Duration() time.Duration { return rec.scenario.Duration }
+
+// Capture returns the capture file up to a time. It has to be closed.
+func (rec Recording) Capture(until time.Duration) io.ReadCloser {
+	r, w := io.Pipe()
+	go func() { w.CloseWithError(rec.WriteCapture(w, until)) }()
+	return r
+}
+
+// WriteCapture writes a classic capture file with all streams interleaved, up to
+// a time.
+func (rec Recording) WriteCapture(to io.Writer, until time.Duration) error {
 	buffered := bufio.NewWriterSize(to, 1<<20)
 	w := pcapgo.NewWriter(buffered)
 	if err := w.WriteFileHeader(Snap, layers.LinkTypeEthernet); err != nil {
@@ -73,7 +83,7 @@ func (rec Recording) WriteCapture(to io.Writer) error {
 				next = i
 			}
 		}
-		if next < 0 {
+		if next < 0 || rec.groups[next].Packets[at[next]].Arrived >= until {
 			return buffered.Flush()
 		}
 		p := rec.groups[next].Packets[at[next]]
@@ -87,8 +97,9 @@ func (rec Recording) WriteCapture(to io.Writer) error {
 }
 
 // WriteKernel writes the sockets' readings, in the form of sidecar replay's
-// --kernel: a line where something waits or was dropped since the last one.
-func (rec Recording) WriteKernel(to io.Writer) error {
+// --kernel, up to a time: a line where something waits or was dropped since the
+// last one.
+func (rec Recording) WriteKernel(to io.Writer, until time.Duration) error {
 	type line struct {
 		relay.Reading
 		stream string
@@ -98,6 +109,9 @@ func (rec Recording) WriteKernel(to io.Writer) error {
 		for _, s := range r.Streams {
 			drops := 0
 			for _, reading := range s.Readings {
+				if reading.At >= until {
+					break
+				}
 				if reading.Queue != 0 || reading.Drops != drops {
 					lines = append(lines, line{reading, s.Dst.String()})
 				}
@@ -122,9 +136,4 @@ func (rec Recording) WriteKernel(to io.Writer) error {
 		}
 	}
 	return w.Flush()
-}
-
-// WriteTruth writes the truth as JSON.
-func WriteTruth(to io.Writer, t Truth) error {
-	return json.NewEncoder(to).Encode(t)
 }

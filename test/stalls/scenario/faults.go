@@ -99,7 +99,8 @@ func drawFault(d die, g Group, kind Kind) Fault {
 		f.Level = d.between(.2, .95)
 	case ReaderThrottled:
 		f.Rise, f.Hold, f.Fall = d.logSeconds(2, 20), d.seconds(2, 15), d.seconds(0, 2)
-		f.Level = d.between(.6, .98)
+		// Around what the application needs.
+		f.Level = 1 - g.App.Load*d.between(.2, 1.5)
 	}
 	return f
 }
@@ -132,7 +133,7 @@ func drawBlip(d die, g Group) Fault {
 	case CameraStop:
 		f.Hold = time.Duration(d.between(.8, 1.9) * float64(shortest))
 	case ReaderThrottled:
-		f.Hold, f.Level = d.seconds(.2, 4), d.between(.3, .8)
+		f.Hold, f.Level = d.seconds(.2, 4), 1-g.App.Load*d.between(1.3, 2.4)
 	}
 	return f
 }

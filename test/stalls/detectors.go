@@ -1,0 +1,62 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"github.com/debugsidecar/debugsidecar/test/stalls/record"
+)
+
+// detectors is sidecar replay.
+type detectors struct {
+	sidecar string
+	dir     string // for what it needs as a file
+}
+
+// findDetectors builds the sidecar, unless one is given. It has to be run within
+// the module then.
+func findDetectors(sidecar string) (detectors, error) {
+	dir, err := os.MkdirTemp("", "stalls-")
+	if err != nil {
+		return detectors{}, err
+	}
+	d := detectors{sidecar, dir}
+	if sidecar != "" {
+		return d, nil
+	}
+	d.sidecar = filepath.Join(dir, "sidecar")
+	build := exec.Command("go", "build", "-o", d.sidecar, "github.com/debugsidecar/debugsidecar/sidecar")
+	build.Stderr = os.Stderr
+	if err := build.Run(); err != nil {
+		d.close()
+		return detectors{}, fmt.Errorf("building the sidecar: %w", err)
+	}
+	return d, nil
+}
+
+func (d detectors) close() { os.RemoveAll(d.dir) }
+
+// replay returns the alerts, JSON lines, over a recording up to a time.
+func (d detectors) replay(rec record.Recording, until time.Duration) ([]byte, error) {
+	kernel, err := os.Create(filepath.Join(d.dir, kernelFile))
+	if err != nil {
+		return nil, err
+	}
+	defer kernel.Close()
+	if err := rec.WriteKernel(kernel, until); err != nil {
+		return nil, err
+	}
+	capture := rec.Capture(until)
+	defer capture.Close()
+	c := exec.Command(d.sidecar, "replay", "-", "--json", "--kernel", kernel.Name())
+	c.Stdin = capture
+	c.Stderr = os.Stderr
+	out, err := c.Output()
+	if err != nil {
+		return nil, fmt.Errorf("sidecar replay: %w", err)
+	}
+	return out, nil
+}
