@@ -9,17 +9,15 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"slices"
 	"strings"
 
 	"github.com/debugsidecar/debugsidecar/test/cache"
+	"github.com/debugsidecar/debugsidecar/test/debian"
 )
 
 // Kernel is one that tests run under.
@@ -44,7 +42,7 @@ var (
 )
 
 // ErrUnavailable says that this machine can't run virtual machines.
-var ErrUnavailable = errors.New("not available here")
+var ErrUnavailable = debian.ErrUnavailable
 
 // image is a kernel that is ready to boot.
 type image struct {
@@ -66,12 +64,7 @@ func (k Kernel) fetch(ctx context.Context, report func(string)) (image, error) {
 	if runtime.GOARCH != "amd64" {
 		return image{}, fmt.Errorf("%w: kernels are taken for amd64 alone, this is %s", ErrUnavailable, runtime.GOARCH)
 	}
-	for _, program := range []string{"apt-get", "apt-cache", "dpkg-deb"} {
-		if _, err := exec.LookPath(program); err != nil {
-			return image{}, fmt.Errorf("%w: kernels come from Debian's packages, and there is no %s", ErrUnavailable, program)
-		}
-	}
-	name, version, err := k.resolve(ctx)
+	p, err := k.resolve(ctx)
 	if err != nil {
 		return image{}, err
 	}
@@ -79,11 +72,11 @@ func (k Kernel) fetch(ctx context.Context, report func(string)) (image, error) {
 	if err != nil {
 		return image{}, err
 	}
-	key := sha256.Sum256(fmt.Append(nil, layout, name, version, modules, lazy))
+	key := sha256.Sum256(fmt.Append(nil, layout, p.Name, p.Version, modules, lazy))
 	dir, err := shelf.Fill(ctx, hex.EncodeToString(key[:8]), func(ctx context.Context, dir string) error {
-		report(fmt.Sprintf("downloading %s %s", name, version))
-		return unpack(ctx, name, version, dir)
-	}, func() { report("waiting for another process that downloads " + name) })
+		report(fmt.Sprintf("downloading %s %s", p.Name, p.Version))
+		return unpack(ctx, p, dir)
+	}, func() { report("waiting for another process that downloads " + p.Name) })
 	if err != nil {
 		return image{}, err
 	}
@@ -91,60 +84,36 @@ func (k Kernel) fetch(ctx context.Context, report func(string)) (image, error) {
 	return image{string(release), filepath.Join(dir, fileVmlinux), filepath.Join(dir, dirModules)}, err
 }
 
-var (
-	dependsLine = regexp.MustCompile(`(?m)^\s*Depends: (linux-image-\S+)$`)
-	versionLine = regexp.MustCompile(`(?m)^Version: (\S+)$`)
-)
-
-// resolve finds the package that holds the kernel. Where apt knows none, its
-// lists are fetched first.
-func (k Kernel) resolve(ctx context.Context) (name, version string, err error) {
-	depends, err := output(ctx, "apt-cache", "depends", k.Package)
+// resolve finds the package that holds the kernel.
+func (k Kernel) resolve(ctx context.Context) (debian.Package, error) {
+	meta, err := debian.Newest(ctx, k.Package)
 	if err != nil {
-		if _, err := output(ctx, "apt-get", "-qq", "update"); err != nil {
-			return "", "", fmt.Errorf("%w: apt's lists: %v", ErrUnavailable, err)
-		}
-		if depends, err = output(ctx, "apt-cache", "depends", k.Package); err != nil {
-			return "", "", fmt.Errorf("%w: no package %s: %v", ErrUnavailable, k.Package, err)
-		}
+		return debian.Package{}, err
 	}
-	m := dependsLine.FindStringSubmatch(depends)
-	if m == nil {
-		return "", "", fmt.Errorf("%w: package %s depends on no kernel", ErrUnavailable, k.Package)
-	}
-	show, err := output(ctx, "apt-cache", "show", "--no-all-versions", m[1])
+	names, err := meta.Depends(ctx)
 	if err != nil {
-		return "", "", err
+		return debian.Package{}, err
 	}
-	v := versionLine.FindStringSubmatch(show)
-	if v == nil {
-		return "", "", fmt.Errorf("package %s has no version", m[1])
+	i := slices.IndexFunc(names, func(name string) bool { return strings.HasPrefix(name, "linux-image-") })
+	if i < 0 {
+		return debian.Package{}, fmt.Errorf("%w: package %s depends on no kernel", ErrUnavailable, k.Package)
 	}
-	return m[1], v[1], nil
+	return debian.Newest(ctx, names[i])
 }
 
 // unpack puts into dir what a machine needs of a kernel's package.
-func unpack(ctx context.Context, name, version, dir string) error {
+func unpack(ctx context.Context, p debian.Package, dir string) error {
 	tmp := filepath.Join(dir, "package")
 	if err := os.Mkdir(tmp, 0o755); err != nil {
 		return err
 	}
 	defer os.RemoveAll(tmp)
-	download := exec.CommandContext(ctx, "apt-get", "-qq", "download", name+"="+version)
-	download.Dir = tmp
-	if out, err := download.CombinedOutput(); err != nil {
-		return fmt.Errorf("%w: downloading %s: %v: %s", ErrUnavailable, name, err, out)
-	}
-	debs, err := filepath.Glob(filepath.Join(tmp, "*.deb"))
-	if err != nil || len(debs) != 1 {
-		return fmt.Errorf("downloading %s: got %q (%v)", name, debs, err)
-	}
-	if _, err := output(ctx, "dpkg-deb", "-x", debs[0], tmp); err != nil {
+	if err := p.Unpack(ctx, tmp); err != nil {
 		return err
 	}
 	compressed, err := filepath.Glob(filepath.Join(tmp, "boot", "vmlinuz-*"))
 	if err != nil || len(compressed) != 1 {
-		return fmt.Errorf("%s has the kernels %q", name, compressed)
+		return fmt.Errorf("%s has the kernels %q", p.Name, compressed)
 	}
 	release := strings.TrimPrefix(filepath.Base(compressed[0]), "vmlinuz-")
 	if err := os.WriteFile(filepath.Join(dir, fileRelease), []byte(release), 0o644); err != nil {
@@ -158,15 +127,4 @@ func unpack(ctx context.Context, name, version, dir string) error {
 		return err
 	}
 	return keep(ctx, all, slices.Concat(modules, lazy), filepath.Join(dir, dirModules))
-}
-
-func output(ctx context.Context, program string, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, program, args...)
-	var failure strings.Builder
-	cmd.Stderr = &failure
-	out, err := cmd.Output()
-	if err != nil {
-		return "", fmt.Errorf("%s %s: %w: %s", program, strings.Join(args, " "), err, failure.String())
-	}
-	return string(out), nil
 }

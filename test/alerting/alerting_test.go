@@ -1,0 +1,99 @@
+package alerting
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/debugsidecar/debugsidecar/test/debian"
+)
+
+func programs(t *testing.T) Programs {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("starts Prometheus and Alertmanager")
+	}
+	p, err := Fetch(t.Context(), func(s string) { t.Log(s) })
+	if errors.Is(err, debian.ErrUnavailable) {
+		t.Skipf("no Debian packages prometheus and prometheus-alertmanager: %v", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// The same drop is told both ways in one run, and the push is there first.
+func TestAPushedAlertIsThereBeforeAScrapedOne(t *testing.T) {
+	p := programs(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	took, err := Measure(ctx, p, time.Second, 3, func(s string) { t.Log(s) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range took[Pushed] {
+		if took[Pushed][i] >= took[Scraped][i] {
+			t.Errorf("pushed after %v, scraped after %v", took[Pushed][i], took[Scraped][i])
+		}
+	}
+}
+
+// Prometheus reads native histograms, exemplars and what is not available.
+func TestPrometheusReadsTheMetrics(t *testing.T) {
+	p := programs(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	b, err := NewBench(ctx, p, t.TempDir(), time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Stop()
+	if _, err := b.Round(ctx); err != nil {
+		t.Fatal(err)
+	}
+	for _, query := range []string{
+		`up == 1`,
+		`histogram_count(debugsidecar_push_latency_seconds{receiver="alertmanager"}) == 1`,
+		`debugsidecar_alerts_total{kind="degraded",cause="node"} == 1`,
+		`debugsidecar_push_alerts_total{receiver="webhook",outcome="pushed"} == 2`,
+		`debugsidecar_stream_health{stream="10.20.0.7:5004",health="excellent"} == 1`,
+	} {
+		eventually(t, ctx, query, func() bool {
+			var answer struct{ Data struct{ Result []any } }
+			get(t, ctx, b.Prometheus.URL+"/api/v1/query?query="+url.QueryEscape(query), &answer)
+			return len(answer.Data.Result) == 1
+		})
+	}
+}
+
+func eventually(t *testing.T, ctx context.Context, what string, is func() bool) {
+	t.Helper()
+	for !is() {
+		select {
+		case <-ctx.Done():
+			t.Fatalf("never true: %s", what)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+func get(t *testing.T, ctx context.Context, url string, into any) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if err := json.NewDecoder(answer.Body).Decode(into); err != nil {
+		t.Fatal(err)
+	}
+}

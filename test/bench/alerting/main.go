@@ -1,0 +1,72 @@
+// alerting measures the time from a dropped packet's alert until somebody is told:
+// pushed by the sidecar, and scraped by Prometheus, both in one run and through
+// the same Alertmanager.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/debugsidecar/debugsidecar/test/alerting"
+)
+
+func main() {
+	intervals := flag.String("intervals", "1s,15s", "of scrapes and rules, one run each")
+	rounds := flag.Int("rounds", 10, "alerts in a run")
+	file := flag.String("o", "", "also write the table to this file")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, strings.Split(*intervals, ","), *rounds, *file); err != nil {
+		fmt.Fprintln(os.Stderr, "alerting:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, intervals []string, rounds int, file string) error {
+	if rounds < 1 {
+		return fmt.Errorf("rounds must be at least 1")
+	}
+	note := func(s string) { fmt.Fprintln(os.Stderr, s) }
+	programs, err := alerting.Fetch(ctx, note)
+	if err != nil {
+		return err
+	}
+	var table strings.Builder
+	fmt.Fprintf(&table, "time from an alert's own time until a webhook is told; %d alerts at random moments\n", rounds)
+	for _, text := range intervals {
+		interval, err := time.ParseDuration(text)
+		if err != nil || interval <= 0 {
+			return fmt.Errorf("interval %q is no time", text)
+		}
+		took, err := alerting.Measure(ctx, programs, interval, rounds, note)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(&table, "\nscraped and evaluated every %v %35s %10s %10s\n", interval, "least", "median", "most")
+		for _, way := range alerting.Ways {
+			list := took[way]
+			fmt.Fprintf(&table, "  %-60s %10s %10s %10s\n", way, show(list[0]), show(list[len(list)/2]), show(list[len(list)-1]))
+		}
+	}
+	var out io.Writer = os.Stdout
+	if file != "" {
+		f, err := os.Create(file)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		out = io.MultiWriter(os.Stdout, f)
+	}
+	_, err = io.WriteString(out, table.String())
+	return err
+}
+
+func show(d time.Duration) string { return fmt.Sprintf("%.1f ms", float64(d.Microseconds())/1000) }
