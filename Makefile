@@ -16,7 +16,7 @@ export GOFLAGS := $(strip $(filter-out -trimpath -buildvcs%,$(GOFLAGS)) -trimpat
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-vm check build bench fuzz lint fmt kube helm deps clean
+.PHONY: help demo test test-vm check build worker bench fuzz lint fmt kube helm deps clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,7 +29,7 @@ demo: ## show the main job on a real control plane, and leave it up until Ctrl-C
 		bin/kubectl-debugsidecar explain -f test/demo/manifests/pod.yaml; }
 	@$(GO) run ./test/demo
 
-test: deps kube helm ## install and build everything it takes, then run all tests
+test: deps kube helm worker ## install and build everything it takes, then run all tests
 	CGO_ENABLED=1 $(GO) test -race -timeout 20m $$($(GO) list ./... | grep -v /test/vm$$)
 	@$(MAKE) --no-print-directory test-vm
 	@echo "all tests passed"
@@ -45,7 +45,19 @@ check: ## the quick loop: format, vet, and the tests that take no cluster
 	$(GO) test -short ./...
 
 build: ## build the static binaries into bin/
-	$(GO) build -ldflags "-s -w" -o bin/ ./webhook ./kubectl-debugsidecar
+	$(GO) build -ldflags "-s -w" -o bin/ ./webhook ./kubectl-debugsidecar ./sidecar
+
+# OpenCV of Debian 12 and Ubuntu 24.04 (4.6) has no pkg-config file without
+# modules that nobody needs here, so what it takes is named. The capture program
+# answers sysconf itself: the decoder asks it how many threads to start, and each
+# thread delays the picture by a frame.
+OPENCV_INCLUDE ?= /usr/include/opencv4
+OPENCV_LIBS ?= $(addprefix -lopencv_,core imgproc imgcodecs videoio highgui video calib3d objdetect dnn photo features2d)
+worker: ## build the capture program into bin/: the only one with OpenCV
+	@test/tools/deps.sh race video
+	CGO_ENABLED=1 CGO_CPPFLAGS="-I$(OPENCV_INCLUDE)" CGO_CXXFLAGS="-O2 -g0 -std=c++11 -I$(OPENCV_INCLUDE)" CGO_LDFLAGS="$(OPENCV_LIBS)" \
+		$(GO) build -tags customenv -ldflags "-s -w -extldflags=-Wl,--export-dynamic-symbol=sysconf" \
+		-o bin/debugsidecar-capture ./sidecar/capture/worker
 
 bench: ## measure what an admission and the kernel probes cost, beside a floor and a peer, into bin/bench*.txt
 	@mkdir -p bin && test/tools/deps.sh bench
@@ -73,7 +85,7 @@ helm: ## build Helm, unless the cache has it (the first time 5 CPU-minutes)
 	@$(GO) run ./test/cluster/cmd/build helm
 
 deps: ## install the Debian packages that are missing
-	@test/tools/deps.sh race kernel
+	@test/tools/deps.sh race kernel video page
 
 clean: ## remove what was built here; the cache stays
 	rm -rf bin

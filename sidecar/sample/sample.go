@@ -82,6 +82,9 @@ type Media struct {
 	// Restarted is set when the source began anew: Newest has no relation to what
 	// it was before, and is 0 at the new first frame.
 	Restarted bool
+	// Replaced is set once another source sends in this one's place: viewers go on
+	// with that, and nothing of this one is missed.
+	Replaced bool
 	// Ended is set once, when the source said farewell or was silent for so long
 	// that it is forgotten.
 	Ended bool
@@ -129,14 +132,17 @@ type Node struct {
 	// SidecarThrottled is the share of the interval in which the sidecar's own
 	// control group was denied the CPU; AppThrottled is the application's, where
 	// it can be read.
-	SidecarThrottled, AppThrottled Figure
+	SidecarThrottled Figure `json:"sidecarThrottled"`
+	AppThrottled     Figure `json:"appThrottled"`
 	// SidecarCPUPressure and SidecarMemoryPressure are the pressure stall information
 	// ("some", avg10) of the sidecar's control group, Node* the
 	// machine's, in percent.
-	SidecarCPUPressure, SidecarMemoryPressure Figure
-	NodeCPUPressure, NodeMemoryPressure       Figure
+	SidecarCPUPressure    Figure `json:"sidecarCPUPressurePercent"`
+	SidecarMemoryPressure Figure `json:"sidecarMemoryPressurePercent"`
+	NodeCPUPressure       Figure `json:"nodeCPUPressurePercent"`
+	NodeMemoryPressure    Figure `json:"nodeMemoryPressurePercent"`
 	// GCPauseSeconds is the longest pause of our own collector in the interval.
-	GCPauseSeconds Figure
+	GCPauseSeconds Figure `json:"gcPauseSeconds"`
 	// LateSeconds is how late this very sample was taken.
-	LateSeconds Figure
+	LateSeconds Figure `json:"lateSeconds"`
 }

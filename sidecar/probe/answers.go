@@ -1,0 +1,106 @@
+package probe
+
+import (
+	"time"
+
+	"github.com/debugsidecar/debugsidecar/sidecar/answer"
+	"github.com/debugsidecar/debugsidecar/sidecar/capture"
+	"github.com/debugsidecar/debugsidecar/sidecar/sample"
+	"github.com/debugsidecar/debugsidecar/sidecar/warn"
+)
+
+const (
+	keptAnswers = 20
+	// breakFor is how long the own session stays closed for the node's sake.
+	breakFor = 2 * time.Minute
+)
+
+// answer asks for each stream what is to be done, does it, and records it.
+func (p *Probe) answer() {
+	for _, s := range p.watch.streams {
+		if s.ended || s.verdict.Health != warn.Poor && s.verdict.Health != warn.Unusable {
+			continue
+		}
+		rate := s.current.BitsPerSecond
+		if bits, known := rate.Get(); known {
+			rate = sample.Of(bits / 8)
+		}
+		for _, a := range p.answers.Step(s.id, &s.sample, &s.verdict, rate) {
+			if a.Advice || p.act(a) {
+				p.record(a)
+			}
+		}
+	}
+}
+
+// act does what is to be done, and says whether it could.
+func (p *Probe) act(a answer.Answer) bool {
+	if p.own == nil {
+		return false
+	}
+	o := order{source: p.own.source}
+	switch a.Kind {
+	case answer.LowerSource:
+		o.source = p.options.LowerSource
+	case answer.Break:
+		o.after = breakFor
+	}
+	if !p.own.player.ask(o) {
+		return false
+	}
+	p.own.source = o.source
+	return true
+}
+
+func (p *Probe) record(a answer.Answer) {
+	p.log.Warn(a.Text, "answer", string(a.Kind), "stream", a.Stream, "advice", a.Advice)
+	if len(p.advice) == keptAnswers {
+		p.advice = append(p.advice[:0], p.advice[1:]...)
+	}
+	p.advice = append(p.advice, a)
+}
+
+// raised are the alerts that are on: by stream and depth.
+type raised map[alertKey]bool
+
+type alertKey struct {
+	stream sample.Stream
+	buffer time.Duration
+}
+
+func (r raised) take(a warn.Alert) {
+	key := alertKey{a.Stream, a.Buffer}
+	if a.Kind == warn.Clear {
+		delete(r, key)
+		return
+	}
+	r[key] = true
+}
+
+// forget drops what is on for streams that are gone.
+func (r raised) forget(streams map[sample.Stream]*stream) {
+	for key := range r {
+		if s := streams[key.stream]; s == nil || s.ended {
+			delete(r, key)
+		}
+	}
+}
+
+// tellPlayer opens the own session while an alert is on, and draws the verdict.
+func (p *Probe) tellPlayer() {
+	if p.own == nil {
+		return
+	}
+	p.raised.forget(p.watch.streams)
+	worst := warn.Verdict{Health: warn.Unknown}
+	for _, s := range p.watch.streams {
+		if !s.ended && ranks[s.verdict.Health] > ranks[worst.Health] {
+			worst = s.verdict
+		}
+	}
+	text := string(worst.Health)
+	if worst.Cause != "" {
+		text += ": " + string(worst.Cause)
+	}
+	p.own.player.tell(len(p.raised) > 0, capture.Marks{Verdict: text})
+}

@@ -1,0 +1,86 @@
+package probe
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	"github.com/debugsidecar/debugsidecar/bpf/clock"
+	"github.com/debugsidecar/debugsidecar/sidecar/capture"
+	"github.com/debugsidecar/debugsidecar/sidecar/sample"
+	"github.com/debugsidecar/debugsidecar/sidecar/serve"
+)
+
+// workerName is the capture program's.
+const workerName = "debugsidecar-capture"
+
+// findWorker returns where the capture program is: beside this program, or in
+// PATH. A path that leads nowhere is the capture's to explain.
+func findWorker(configured string) string {
+	if configured != "" {
+		return configured
+	}
+	if self, err := os.Executable(); err == nil {
+		beside := filepath.Join(filepath.Dir(self), workerName)
+		if _, err := os.Stat(beside); err == nil {
+			return beside
+		}
+	}
+	if path, err := exec.LookPath(workerName); err == nil {
+		return path
+	}
+	return workerName
+}
+
+// open makes what talks to the world outside.
+func (p *Probe) open(out io.Writer) error {
+	o := p.options
+	options := serve.Options{Addr: o.Listen, LocalAddr: o.Inside, Log: p.log}
+	if o.Source != "" {
+		player, err := newPlayer(capture.Options{
+			Source: o.Source, Local: o.Local, Worker: findWorker(o.Worker), Mode: capture.Mode(o.Open), Log: p.log,
+		})
+		if err != nil {
+			return err
+		}
+		p.own = &ownSession{player: player, source: o.Source, id: sample.Stream{Source: capture.Mask(o.Source)}, mode: o.Open}
+		if o.Pictures {
+			options.Pictures = player
+		}
+	}
+	options.Token = serve.NewToken()
+	// In a pod it must be where the command line fetches it.
+	if err := serve.WriteToken(filepath.Join(o.RunDir, "token"), options.Token); err != nil && !o.Local {
+		return err
+	}
+	var err error
+	if p.server, err = serve.New(options); err != nil {
+		return err
+	}
+	pod, local := p.server.Addrs()
+	tier, why := p.tierWord()
+	p.log.Info("watching", "tier", tier, "why", why, "metrics", pod.String(), "inside", local.String(), "source", capture.Mask(o.Source))
+	if o.Local {
+		fmt.Fprintf(out, "page     %s\nmetrics  http://%s/metrics\n", p.server.Link(), reachable(pod))
+	}
+	return p.openPush()
+}
+
+// reachable is an address that a browser of this machine understands.
+func reachable(a net.Addr) string {
+	host, port, err := net.SplitHostPort(a.String())
+	if err != nil || host != "" && !net.ParseIP(host).IsUnspecified() {
+		return a.String()
+	}
+	return net.JoinHostPort("127.0.0.1", port)
+}
+
+func (p *Probe) sampleOwn(now clock.Ktime) *sessionSample {
+	if p.own == nil {
+		return nil
+	}
+	return p.own.sample(now)
+}

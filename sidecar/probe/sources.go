@@ -1,0 +1,82 @@
+package probe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+
+	"github.com/debugsidecar/debugsidecar/bpf"
+	"github.com/debugsidecar/debugsidecar/bpf/drop"
+	"github.com/debugsidecar/debugsidecar/bpf/rtp"
+)
+
+// sources is what the kernel tells of the pod's traffic, by the best tier.
+type sources struct {
+	tap    *rtp.Tap    // nil: not available
+	drops  *drop.Probe // nil: not available
+	ledger *ledger
+	// missing says, by figure, what can't be had and what it would take.
+	missing map[string]string
+
+	events sync.WaitGroup
+	stop   context.CancelFunc
+}
+
+// openSources never fails: what can't be had is in missing.
+func openSources(o *Options, log *slog.Logger) *sources {
+	ctx, stop := context.WithCancel(context.Background())
+	s := &sources{ledger: newLedger(), missing: map[string]string{}, stop: stop}
+	var err error
+	if s.drops, err = drop.Open(drop.Options{Detail: true, MaxTier: o.maxTier()}); err != nil {
+		s.missing["drops"] = err.Error()
+	} else if why := s.drops.Why(); why != nil {
+		s.missing["drops by reason"] = why.Error()
+	}
+	if o.maxTier() != bpf.TierKernel {
+		s.missing["packet loss, jitter and frames"] = "the tier is user"
+	} else if s.tap, err = rtp.Open(rtp.Options{Ports: o.Ports}); err != nil {
+		s.tap = nil
+		s.missing["packet loss, jitter and frames"] = err.Error()
+	}
+	if s.drops != nil && s.drops.Tier() == bpf.TierKernel {
+		s.events.Go(func() {
+			if err := s.drops.Events(ctx, s.ledger.add); err != nil && ctx.Err() == nil && !errors.Is(err, os.ErrClosed) {
+				log.Error("reading drops", "error", err)
+			}
+		})
+	}
+	for figure, why := range s.missing {
+		log.Info("not available", "figure", figure, "why", why)
+	}
+	return s
+}
+
+// tier is the best one that was got.
+func (s *sources) tier() bpf.Tier {
+	if s.tap != nil || s.perStream() {
+		return bpf.TierKernel
+	}
+	return bpf.TierUser
+}
+
+// perStream says whether drops are known stream by stream.
+func (s *sources) perStream() bool { return s.drops != nil && s.drops.Tier() == bpf.TierKernel }
+
+func (s *sources) close() error {
+	s.stop()
+	var errs []error
+	if s.tap != nil {
+		errs = append(errs, s.tap.Close())
+	}
+	if s.drops != nil {
+		errs = append(errs, s.drops.Close())
+	}
+	s.events.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("closing the kernel's probes: %w", err)
+	}
+	return nil
+}
