@@ -114,17 +114,19 @@ func (q *queue) push(e entry) {
 			return
 		}
 	}
-	if len(q.list) >= q.max {
+	q.list = append(q.list, e)
+	q.trim()
+	q.wake()
+}
+
+// trim drops what there is no room for: the oldest that is not critical, else the
+// oldest.
+func (q *queue) trim() {
+	for len(q.list) > q.max {
 		i := max(0, slices.IndexFunc(q.list, func(have entry) bool { return !have.critical() }))
-		if q.list[i].critical() && !e.critical() {
-			q.counted("dropped", 1)
-			return
-		}
 		q.list = slices.Delete(q.list, i, i+1)
 		q.counted("dropped", 1)
 	}
-	q.list = append(q.list, e)
-	q.wake()
 }
 
 func (q *queue) wake() {
@@ -192,11 +194,8 @@ func (q *queue) back(entries []entry) {
 			kept = append(kept, e)
 		}
 	}
-	rest := q.list
-	q.list = kept
-	for _, e := range rest {
-		q.push(e)
-	}
+	q.list = append(kept, q.list...)
+	q.trim()
 }
 
 // end ends the alerts of a stream that are on, or those of all for "": nobody
