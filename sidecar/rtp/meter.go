@@ -45,7 +45,7 @@ func (m *Meter) Next(f *tap.Flow) sample.Media {
 	media := sample.Media{
 		Known:   true,
 		Packets: f.Packets - m.prev.Packets, Bytes: f.Bytes - m.prev.Bytes, Frames: f.Frames - m.prev.Frames,
-		Lost:      int64(f.Lost - m.prev.Lost), Gaps: f.Gaps - m.prev.Gaps,
+		Lost: int64(f.Lost - m.prev.Lost), Gaps: f.Gaps - m.prev.Gaps,
 		Reordered: f.Reordered - m.prev.Reordered, Duplicates: f.Duplicates - m.prev.Duplicates,
 		Jitter:    f.Jitter * time.Duration(f.ClockRate) / time.Duration(max(m.rate.hertz, 1)),
 		Newest:    m.rate.duration(m.newest - m.anchor),
@@ -77,15 +77,21 @@ func (m *Meter) follow(f *tap.Flow) bool {
 	if m.extended >= m.newest {
 		m.newest, m.newestAt = m.extended, f.Last
 	}
-	if m.rate.settle(f, m.extended-m.anchor) {
-		m.restart(f)
+	if m.rate.settle(f, m.extended-m.rate.anchor) || m.rate.odd {
+		m.anew(f)
 		return true
 	}
 	return false
 }
 
+// restart forgets what the timestamps were before.
 func (m *Meter) restart(f *tap.Flow) {
 	m.extended = int64(f.Timestamp)
+	m.anew(f)
+	m.rate.from(f, m.extended)
+}
+
+// anew begins the media's time at the last packet.
+func (m *Meter) anew(f *tap.Flow) {
 	m.newest, m.anchor, m.newestAt = m.extended, m.extended, f.Last
-	m.rate.from(f)
 }

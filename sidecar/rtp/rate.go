@@ -20,6 +20,8 @@ const (
 	// stream whose bottleneck narrows has any slower rate, so twice the same is
 	// asked for as well.
 	rateNear = 3
+	// oddRatio is how far a pace may be off for a little while.
+	oddRatio = 1.4
 	// audioBytes is what a packet of audio has at most, on average.
 	audioBytes = 500
 )
@@ -34,9 +36,12 @@ type rate struct {
 	at              clock.Ktime
 	packets, frames uint64
 	bytes           uint64
-	ticks           int64
+	ticks, anchor   int64
 	suspect         uint32
 	tries           int
+	// odd is set while the pace is far from the rate that was assumed: then no
+	// time of the media is true yet.
+	odd bool
 }
 
 func (r *rate) begin(f *tap.Flow) {
@@ -45,28 +50,33 @@ func (r *rate) begin(f *tap.Flow) {
 	r.audio = r.settled && r.hertz != videoRate
 }
 
-// from begins a measurement at a snapshot whose timestamp is the anchor.
-func (r *rate) from(f *tap.Flow) {
-	r.at, r.packets, r.frames, r.bytes, r.ticks = f.Last, f.Packets, f.Frames, f.Bytes, 0
+// from begins a measurement at a snapshot with a timestamp, unwrapped.
+func (r *rate) from(f *tap.Flow, anchor int64) {
+	r.at, r.packets, r.frames, r.bytes, r.ticks, r.anchor = f.Last, f.Packets, f.Frames, f.Bytes, 0, anchor
 }
 
 // settle measures a flow whose rate was assumed. It says whether the rate was
 // another: then all times so far were wrong.
 func (r *rate) settle(f *tap.Flow, ticks int64) (corrected bool) {
 	elapsed := time.Duration(f.Last - r.at)
-	if r.settled || elapsed < rateSpan {
+	if r.settled || elapsed < rateSpan/3 {
 		return false
 	}
 	measured := float64(ticks-r.ticks) / elapsed.Seconds()
+	off := measured / float64(r.hertz)
+	r.odd = off < 1/oddRatio || off > oddRatio
+	if elapsed < rateSpan {
+		return false
+	}
 	found := nearest(measured)
 	packets, frames, bytes := f.Packets-r.packets, f.Frames-r.frames, f.Bytes-r.bytes
 	r.at, r.packets, r.frames, r.bytes, r.ticks = f.Last, f.Packets, f.Frames, f.Bytes, ticks
 	r.tries++
 	switch {
 	case found == r.hertz || r.tries >= rateTries:
-		r.settled = true
+		r.settled, r.odd = true, false
 	case found != 0 && found == r.suspect:
-		r.settled, r.hertz = true, found
+		r.settled, r.odd, r.hertz = true, false, found
 		r.audio = found != videoRate && packets == frames && bytes < audioBytes*packets
 		return true
 	}

@@ -42,7 +42,7 @@ const (
 
 // Update takes a snapshot of all flows, and calls each for every stream with its
 // flow and what was added to it. A stream whose source goes on with another SSRC
-// ends, as does one that is missing in the snapshot.
+// is replaced; one that is missing in the snapshot has ended.
 func (t *Tracker) Update(flows []tap.Flow, now clock.Ktime, each func(sample.Stream, *tap.Flow, sample.Media)) {
 	if t.streams == nil {
 		t.streams = map[id]*tracked{}
@@ -67,7 +67,7 @@ func (t *Tracker) Update(flows []tap.Flow, now clock.Ktime, each func(sample.Str
 		}
 		media := s.meter.Next(f)
 		if s.heir && now > f.Last+clock.Ktime(heirAfter) {
-			media.Ended = true
+			media.Replaced = true
 		}
 		s.over = media.Ended
 		each(s.stream, f, media)

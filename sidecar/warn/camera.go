@@ -3,18 +3,32 @@ package warn
 // pace is how the media's own time between pictures develops: a camera that dies
 // takes ever longer for each.
 type pace struct {
-	// gap is the largest between two pictures of each of the last samples that had
-	// any, in seconds of the media.
+	// gaps are the mean times between pictures, by the media's own clock, of
+	// periods that ended at.
 	gaps  [paceSamples]float64
 	at    [paceSamples]float64
 	count int
+	// span and frames are those of the period at hand.
+	span, frames, begun float64
 }
 
-const paceSamples = 60
+const (
+	paceSamples = 32
+	paceEvery   = 0.4 // seconds
+)
 
-func (p *pace) add(now, gap float64) {
-	p.gaps[p.count%paceSamples], p.at[p.count%paceSamples] = gap, now
+// add takes how far the media went in a sample, and its pictures.
+func (p *pace) add(now, ahead, frames float64) {
+	p.span, p.frames = p.span+ahead, p.frames+frames
+	if p.begun == 0 {
+		p.begun = now
+	}
+	if now-p.begun < paceEvery || p.frames < 1 {
+		return
+	}
+	p.gaps[p.count%paceSamples], p.at[p.count%paceSamples] = p.span/p.frames, now
 	p.count++
+	p.span, p.frames, p.begun = 0, 0, now
 }
 
 // trend returns the gap that is to be expected now and its growth in seconds a

@@ -13,7 +13,8 @@ type depth struct {
 	stalled   bool
 	raised    float64 // when last
 	safe      float64 // since when nothing threatens
-	shown     float64 // when the last picture was, once it stalls
+	waiting   bool    // the viewer waits at this moment
+	told      float64 // when a stall was told last
 	holes     int     // those before were shown
 }
 
@@ -24,13 +25,15 @@ const (
 	keepAt  = 0.35
 	// repeat is how often a prediction that stands is told again.
 	repeat = 6.0
+	// retell is how long after a stall the next one is told of.
+	retell = 0.8
 	// calm is how long nothing may threaten until all is clear.
 	calm = 2.0
 	// warmUp is how long a stream is watched before anything is predicted.
 	warmUp = 2.5
 )
 
-func (x *depth) restart() { x.shown, x.holes = 0, 0 }
+func (x *depth) restart() { x.holes = 0 }
 
 // watch judges one depth at this step, and tells what is new.
 func (d *Detector) watch(x *depth, f *Forecast, wasRead, wasReadAt float64) {
@@ -47,10 +50,13 @@ func (d *Detector) watch(x *depth, f *Forecast, wasRead, wasReadAt float64) {
 	switch {
 	case stalled:
 		x.safe = p.now
-		if !x.stalled {
-			x.stalled, x.raised = true, p.now
+		// Each gap is told, but not more than one a second.
+		if !x.waiting && (!x.stalled || p.now-x.told >= retell) {
+			x.stalled, x.raised, x.told = true, p.now, p.now
 			d.raise(Stalled, x, threat{probability: 1, what: d.mainSymptom(t)})
 		}
+		x.waiting = true
+		return
 	case t.probability >= raiseAt:
 		x.safe = p.now
 		if !x.predicted || p.now-x.raised >= repeat {
@@ -63,6 +69,7 @@ func (d *Detector) watch(x *depth, f *Forecast, wasRead, wasReadAt float64) {
 		x.predicted, x.stalled = false, false
 		d.clear(x)
 	}
+	x.waiting = false
 }
 
 // stalled says whether a viewer with the buffer waits now, or waited since the
@@ -115,7 +122,7 @@ const (
 func (e *excursion) follow(d *Detector) {
 	p := &d.playout
 	nominal := p.frame.nominal()
-	quiet := p.now - p.readAt - nominal
+	quiet := p.quiet()
 	if quiet > stallGap(nominal)-nominal {
 		if e.silence == 0 {
 			e.silence, e.holeCount = p.readAt, p.holeCount

@@ -26,6 +26,7 @@ type Detector struct {
 
 	last      sample.Sample
 	ended     bool
+	replaced  bool
 	forecasts []Forecast
 	alerts    []Alert
 }
@@ -110,18 +111,20 @@ func (d *Detector) media(s *sample.Sample, lost float64) {
 	}
 	d.plain.add(interval)
 	nominal := p.frame.nominal()
-	if had && p.newest > before {
-		frames := max(float64(m.Frames), 1)
-		gap := (p.newest - before) / frames
-		if size := p.newest - before - (frames-1)*nominal; lost <= 0 {
-			gap = max(gap, min(size, 2*gap))
-			d.pace.add(p.now, gap)
-		}
+	if m.Replaced && !d.replaced {
+		// Its viewers wait for as long as nobody sent.
+		d.replaced = true
+		p.addHole(hole{from: p.newest, to: p.newest + p.now - p.newestAt})
+	} else if m.Packets > 0 {
+		d.replaced = false
+	}
+	if had && lost <= 0 {
+		d.pace.add(p.now, p.newest-before, float64(m.Frames))
 	}
 	k := int(stallGap(nominal)/nominal+0.999) - 1
-	reached := d.runs.add(float64(m.Frames), float64(m.Packets), float64(m.Gaps), lost, k)
+	reached := d.runs.add(float64(m.Frames), sample.Interval.Seconds()/nominal, float64(m.Packets), float64(m.Gaps), lost, k)
 	d.brokenChance = max(reached, d.brokenChance*0.9)
-	if reached > 0.4 {
+	if reached > 0.6 {
 		p.addHole(hole{from: p.newest - stallGap(nominal), to: p.newest})
 	}
 	d.excursion.follow(d)

@@ -60,7 +60,7 @@ func (d *Detector) holeAhead(buffer float64) threat {
 func (d *Detector) silent(buffer float64) threat {
 	p := &d.playout
 	nominal := p.frame.nominal()
-	quiet := p.now - p.readAt - nominal
+	quiet := p.quiet()
 	if quiet < max(0.1, 2*nominal) {
 		return threat{}
 	}

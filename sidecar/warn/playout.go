@@ -19,7 +19,9 @@ type step struct {
 	newest float64 // of the media, that had arrived
 	bytes  float64 // that had arrived in all
 	lag    float64 // of the application
-	lost   float64
+	// readLag is that of the newest picture alone.
+	readLag float64
+	queue   float64
 }
 
 // hole is a gap in the media's time: no picture between from and to.
@@ -38,15 +40,17 @@ type playout struct {
 	base  float64
 	since float64 // of the playout
 	// newest had arrived at newestAt; the application has read up to read, at
-	// readAt.
+	// readAt. heardAt is when anything came last.
 	newest, newestAt float64
 	read, readAt     float64
+	heardAt          float64
 	bytes, frames    float64
 	// lag is the application's, overdue pictures counted.
 	lag   float64
 	queue float64 // seconds of the stream that wait in the socket
 
 	frame interval
+	order order
 	steps [trail]step
 	count int // steps so far
 
@@ -64,38 +68,71 @@ func (p *playout) seconds(k clock.Ktime) float64 { return float64(int64(k-p.orig
 func (p *playout) ago(n int) *step { return &p.steps[(p.count-1-n+2*trail)%trail] }
 
 func (p *playout) restart() {
-	*p = playout{begun: true, origin: p.origin, now: p.now, frame: p.frame, bytes: p.bytes}
+	*p = playout{begun: true, origin: p.origin, now: p.now, bytes: p.bytes}
 }
 
 // advance takes a sample with media in it.
 func (p *playout) advance(s *sample.Sample, queueBytes float64) {
 	m := &s.Media
 	p.now = p.seconds(s.At)
-	fresh := p.count == 0
 	newest, at := m.Newest.Seconds(), p.seconds(m.NewestAt)
-	p.bytes += float64(m.Bytes)
-	p.frames += float64(m.Frames)
-	if fresh {
+	if p.count == 0 {
 		p.base, p.since = at-newest, p.now
 		p.newest, p.newestAt, p.read, p.readAt = newest, at, newest, at
+		p.order.begin()
+	}
+	p.bytes += float64(m.Bytes)
+	p.frames += float64(m.Frames)
+	if m.Packets > 0 {
+		p.heardAt = p.now
 	}
 	if newest > p.newest {
-		p.gap(newest-p.newest, m)
+		p.heardAt = at
 		p.frame.add(p.now, newest-p.newest, float64(m.Frames))
+	} else {
+		p.frame.add(p.now, 0, float64(m.Frames))
+	}
+	d := p.frame.nominal()
+	missing, ago := p.order.add((newest-p.newest)/d, float64(m.Frames))
+	if newest > p.newest {
 		p.newest, p.newestAt = newest, at
 	}
 	p.steps[p.count%trail] = step{at: p.now, newest: p.newest, bytes: p.bytes}
 	p.count++
+	if p.now-p.since < warmUp {
+		missing -= maxOrder // how far pictures swing is not known yet
+	}
+	if size := (missing + 1) * d; missing > 0 && size >= stallGap(d)-d/2 {
+		to := p.ago(ago).newest
+		p.addHole(hole{from: to - size, to: to})
+	}
 	p.reading(queueBytes)
 
 	if p.now-p.since < settling {
 		p.base = max(p.base, p.readAt-p.read)
 	}
-	d := p.frame.nominal()
-	// The next picture is due d after the last.
-	p.lag = max(p.readAt-p.read-p.base, p.now-p.base-p.read-d)
 	latest := p.ago(0)
-	latest.lag = p.lag
+	latest.lag = p.readAt - p.read - p.base
+	if p.order.depth > 0.5 {
+		// A picture that others refer to comes before its time; those count that
+		// come last.
+		for i := 1; i < min(orderSamples, p.count); i++ {
+			latest.lag = max(latest.lag, p.ago(i).readLag)
+		}
+		latest.readLag = p.readAt - p.read - p.base
+	}
+	// The next picture is due d after the last.
+	p.lag = max(latest.lag, p.now-p.base-p.read-d*(1+p.order.depth))
+	latest.lag, latest.queue = p.lag, p.queue
+}
+
+// quiet is for how long the next picture has been due.
+func (p *playout) quiet() float64 {
+	last := p.readAt
+	if p.queue == 0 {
+		last = max(last, p.heardAt)
+	}
+	return p.now - last - p.frame.nominal()
 }
 
 // reading finds the picture that the application reads now: the one that arrived
@@ -108,6 +145,7 @@ func (p *playout) reading(queueBytes float64) {
 		read, at = p.ago(0).newest, p.now
 		for i := 1; i < min(p.count, trail); i++ {
 			before, after := p.ago(i), p.ago(i-1)
+			p.queue = p.now - before.at
 			if before.bytes > mark {
 				read = before.newest
 				continue
@@ -115,23 +153,13 @@ func (p *playout) reading(queueBytes float64) {
 			if after.bytes > before.bytes {
 				share := (mark - before.bytes) / (after.bytes - before.bytes)
 				read = before.newest + share*(after.newest-before.newest)
+				p.queue -= share * (after.at - before.at)
 			}
 			break
 		}
-		p.queue = p.newest - read
 	}
 	if read > p.read {
 		p.read, p.readAt = read, at
-	}
-}
-
-// gap notes a hole between two pictures. Of those that came together the largest
-// gap is what is over if all others were d apart.
-func (p *playout) gap(ahead float64, m *sample.Media) {
-	d := p.frame.nominal()
-	frames := max(float64(m.Frames), 1)
-	if size := ahead - (frames-1)*d; d > 0 && size >= stallGap(d)-d/2 {
-		p.addHole(hole{from: p.newest, to: p.newest + size})
 	}
 }
 

@@ -14,6 +14,7 @@ type runs struct {
 	// broken is the share of pictures that were, smoothed; packets is how many
 	// packets a picture has.
 	broken, packets float64
+	rest, before    float64
 }
 
 // maxRun is the longest run that is told apart, for 60 pictures a second and
@@ -21,12 +22,9 @@ type runs struct {
 const maxRun = 16
 
 // add takes a sample's loss and returns the probability that a run reached k
-// pictures in it.
-func (r *runs) add(frames, packets, gaps, lost float64, k int) float64 {
-	expected := frames
-	if r.packets > 0 && packets > 0 {
-		expected = max(frames, (packets+lost)/r.packets)
-	}
+// pictures in it. gaps is how often sequence numbers were skipped; due is how
+// many pictures a sample has at the nominal rate.
+func (r *runs) add(frames, due, packets, gaps, lost float64, k int) float64 {
 	if lost <= 0 && frames > 0 {
 		if r.packets == 0 {
 			r.packets = packets / frames
@@ -39,20 +37,29 @@ func (r *runs) add(frames, packets, gaps, lost float64, k int) float64 {
 	if !r.active {
 		r.active, r.quiet, r.length = true, 0, [maxRun + 1]float64{0: 1}
 	}
-	n := math.Round(expected)
-	if n < 1 {
-		return 0
-	}
+	// The part of a picture that is left over counts in a later sample.
+	r.rest += max(frames, min(due, (packets+lost)/max(r.packets, 1)))
+	n := math.Floor(r.rest + 0.01)
+	r.rest -= n
 	share := 0.0
 	if lost > 0 {
 		r.quiet = 0
+		n = max(n, 1)
+		// Each gap breaks the picture that it is in, and those that it is as long as.
 		gaps = max(gaps, 1)
-		// Each gap breaks the picture that it is in, and what it is longer.
-		each := max(lost/gaps/max(r.packets, 1), 0)
-		share = min(1, (1-math.Pow(1-1/n, gaps))+each*gaps/n)
+		size := max(r.packets, packets/max(frames, 1), 1)
+		share = min(1, 1-math.Pow(1-1/n, gaps)+lost/size/n)
+		if n == 1 {
+			share = 1
+			if r.before > 0 {
+				// It may be the rest of the picture that the sample before broke.
+				share = 0.5 + 0.5*min(1, lost/size)
+			}
+		}
 	} else if r.quiet++; r.quiet > 20 {
 		r.active = false
 	}
+	r.before = lost
 	r.broken += 0.3 * (share - r.broken)
 	k = min(max(k, 1), maxRun)
 	reached := 0.0
