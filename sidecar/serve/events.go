@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -145,7 +146,7 @@ func (e *events) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	err := e.stream(w, r)
-	e.leave(err != nil && r.Context().Err() == nil)
+	e.leave(errors.Is(err, os.ErrDeadlineExceeded))
 }
 
 func (e *events) stream(w http.ResponseWriter, r *http.Request) error {

@@ -1,0 +1,327 @@
+package serve
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/debugsidecar/debugsidecar/sidecar/sample"
+	"github.com/debugsidecar/debugsidecar/sidecar/status"
+	"github.com/debugsidecar/debugsidecar/sidecar/warn"
+)
+
+// contextEnded lets a stream end after its first look.
+func contextEnded(r *http.Request) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(r.Context())
+	cancel()
+	return ctx, cancel
+}
+
+// dial asks the running server's loopback.
+func dial(t *testing.T, s *Server, path string, header ...string) *http.Response {
+	t.Helper()
+	_, addr := s.Addrs()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+addr.String()+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+token)
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	answer, err := client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { answer.Body.Close() })
+	return answer
+}
+
+func probe(s *Server, path string) (int, string) {
+	w := httptest.NewRecorder()
+	s.handlers[0].ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+	return w.Code, w.Body.String()
+}
+
+func TestHealthzFollowsTheSampling(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := unbound(t, Options{})
+		expect := func(when string, want int) {
+			t.Helper()
+			if code, body := probe(s, "/healthz"); code != want {
+				t.Errorf("%s: %d %s", when, code, body)
+			}
+		}
+		time.Sleep(30 * time.Second)
+		expect("while it starts", http.StatusOK)
+		time.Sleep(time.Minute)
+		expect("when it never started", http.StatusServiceUnavailable)
+		st := scripted(time.Now(), 1, 3, .5)
+		st.State, st.Health = "Degraded", warn.Unusable
+		s.Publish(st)
+		expect("while streams are in trouble", http.StatusOK)
+		time.Sleep(11 * time.Second)
+		expect("when sampling hangs", http.StatusServiceUnavailable)
+		s.Publish(st)
+		expect("when it goes on", http.StatusOK)
+	})
+}
+
+// A sidecar that is not ready takes its pod out of service, so a probe that does
+// less is ready still.
+func TestReadyzSaysTheStateAndWhy(t *testing.T) {
+	s := unbound(t, Options{})
+	if code, body := probe(s, "/readyz"); code != http.StatusServiceUnavailable || body != "initializing: no status yet\n" {
+		t.Errorf("before a status: %d %q", code, body)
+	}
+	for state, want := range map[string]int{"Initializing": 503, "Ready": 200, "Degraded": 200, "Recovering": 200, "Stopping": 503, "Stopped": 503} {
+		s.Publish(&status.Status{State: state, Why: "the capture is down"})
+		if code, body := probe(s, "/readyz"); code != want || body != strings.ToLower(state)+": the capture is down\n" {
+			t.Errorf("%s: %d %q", state, code, body)
+		}
+	}
+}
+
+func TestTheStatusShowsTheWorstFirst(t *testing.T) {
+	s := unbound(t, Options{})
+	st := scripted(time.Now(), 30, .02, 0)
+	st.Streams[7].Verdict.Health, st.Streams[9].Verdict.Health = warn.Unusable, warn.Poor
+	s.Publish(st)
+	var got status.Status
+	total := struct{ TotalStreams int }{}
+	body, _ := io.ReadAll(local(s, request("/api/v1/status?limit=3", nil)).Body)
+	if err := json.Unmarshal(body, &got); err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(body, &total); err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Streams) != 3 || got.Streams[0].Key != st.Streams[7].Key || got.Streams[1].Key != st.Streams[9].Key || total.TotalStreams != 30 {
+		t.Errorf("%d of %d, the first %s", len(got.Streams), total.TotalStreams, got.Streams[0].Name)
+	}
+	if st.Streams[0].Verdict.Health != warn.Excellent {
+		t.Error("what was published has changed")
+	}
+}
+
+// events reads server-sent events.
+func readEvents(body io.Reader, n int) (ids, kinds []string) {
+	lines := bufio.NewScanner(body)
+	for len(kinds) < n && lines.Scan() {
+		if id, found := strings.CutPrefix(lines.Text(), "id: "); found {
+			ids = append(ids, id)
+		}
+		if data, found := strings.CutPrefix(lines.Text(), "data: "); found {
+			var a struct{ Kind string }
+			if json.Unmarshal([]byte(data), &a) != nil {
+				a.Kind = data
+			}
+			kinds = append(kinds, a.Kind)
+		}
+	}
+	return ids, kinds
+}
+
+func TestAClientThatComesBackMissesNoAlert(t *testing.T) {
+	s := serving(t, Options{})
+	raise := func(kind warn.Kind) { s.Alert(scriptedAlert(time.Now(), kind, time.Second, sample.Figure{})) }
+	first := dial(t, s, "/api/v1/alerts")
+	raise(warn.StallPredicted)
+	ids, kinds := readEvents(first.Body, 1)
+	first.Body.Close()
+	raise(warn.Stalled)
+	raise(warn.Clear)
+	_, more := readEvents(dial(t, s, "/api/v1/alerts", "Last-Event-ID", ids[0]).Body, 2)
+	if got := fmt.Sprint(kinds, more); got != "[stall-predicted] [stall clear]" {
+		t.Errorf("got %s", got)
+	}
+	// What another process counted says nothing here: all is sent.
+	if _, all := readEvents(dial(t, s, "/api/v1/alerts", "Last-Event-ID", "other-2").Body, 3); len(all) != 3 {
+		t.Errorf("after a restart: %v", all)
+	}
+}
+
+func TestAClientHearsHowManyAlertsAreGone(t *testing.T) {
+	e := newEvents()
+	for range eventsKept + 10 {
+		e.add(scriptedAlert(time.Now(), warn.Degraded, 0, sample.Figure{}))
+	}
+	list, gone, _ := e.after(4)
+	if gone != 6 || len(list) != eventsKept || list[0].number != 11 {
+		t.Errorf("%d gone, %d left, the first is %d", gone, len(list), list[0].number)
+	}
+}
+
+// A client that reads nothing costs nobody anything, and is thrown out.
+func TestASlowClientIsDropped(t *testing.T) {
+	s := serving(t, Options{})
+	_, addr := s.Addrs()
+	conn, err := net.Dial("tcp", addr.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.(*net.TCPConn).SetReadBuffer(1024)
+	fmt.Fprintf(conn, "GET /api/v1/alerts HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\n\r\n", addr, token)
+	listening := func() int { n, _ := s.events.counts(); return n }
+	eventually(t, "it listens", func() bool { return listening() == 1 })
+	a := scriptedAlert(time.Now(), warn.Degraded, 0, sample.Figure{})
+	a.Stream.Source = strings.Repeat("long", 1000)
+	eventually(t, "it is dropped and counted", func() bool {
+		for range 200 {
+			s.Alert(a)
+		}
+		n, dropped := s.events.counts()
+		return n == 0 && dropped == 1
+	})
+}
+
+func eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); !is(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("never true: %s", what)
+		}
+	}
+}
+
+func TestListenersAreBounded(t *testing.T) {
+	s := serving(t, Options{})
+	for range maxListeners {
+		dial(t, s, "/api/v1/alerts")
+	}
+	if got := dial(t, s, "/api/v1/alerts"); got.StatusCode != http.StatusServiceUnavailable || got.Header.Get("Retry-After") == "" {
+		t.Errorf("one more: %s", got.Status)
+	}
+}
+
+// Those who connect and say nothing never keep the kubelet out.
+func TestSilentConnectionsGiveWay(t *testing.T) {
+	s := serving(t, Options{})
+	s.Publish(scripted(time.Now(), 1, .02, 0))
+	addr, _ := s.Addrs()
+	for range 3 * maxConns {
+		conn, err := net.Dial("tcp", addr.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		fmt.Fprint(conn, "GET /healthz HTT")
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 30 * time.Second}
+	answer, err := client.Get("http://" + addr.String() + "/healthz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		t.Error(answer.Status)
+	}
+}
+
+func TestSlowHeadersEndTheConnection(t *testing.T) {
+	s := serving(t, Options{})
+	_, addr := s.Addrs()
+	conn, err := net.Dial("tcp", addr.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: localhost\r\n")
+	_ = conn.SetReadDeadline(time.Now().Add(time.Minute))
+	if b, err := io.ReadAll(conn); err != nil {
+		t.Errorf("%q, %v", b, err)
+	}
+}
+
+func TestOversizedHeadersAreRefused(t *testing.T) {
+	s := serving(t, Options{})
+	if got := dial(t, s, "/api/v1/marks", "X", strings.Repeat("x", 2*maxHeaderBytes)); got.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
+		t.Error(got.Status)
+	}
+}
+
+func TestTheNextFreePortIsTaken(t *testing.T) {
+	first := serving(t, Options{})
+	pod, local := first.Addrs()
+	second, err := New(Options{Token: token, Addr: pod.String(), LocalAddr: local.String()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer second.Close()
+	pod2, local2 := second.Addrs()
+	if pod2.String() == pod.String() || local2.String() == local.String() || !strings.Contains(second.Link(), local2.String()) {
+		t.Errorf("%v %v", pod2, local2)
+	}
+	if third, err := New(Options{Token: token, Addr: pod.String(), Fixed: true, LocalAddr: "127.0.0.1:0"}); err == nil {
+		third.Close()
+		t.Error("a fixed port that is taken will do")
+	}
+}
+
+// Pictures come as they are made, and are wanted only while somebody looks or an
+// alert is on.
+func TestPicturesAreWantedOnlyWhileSomebodyLooks(t *testing.T) {
+	f := &film{}
+	s := serving(t, Options{Pictures: f})
+	if f.wanted.Load() {
+		t.Error("wanted by nobody")
+	}
+	answer := dial(t, s, "/live.mjpg")
+	_, params, err := mime.ParseMediaType(answer.Header.Get("Content-Type"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts := multipart.NewReader(answer.Body, params["boundary"])
+	for n := range 3 {
+		part, err := parts.NextPart()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b, err := io.ReadAll(part); err != nil || len(b) < 1000 || b[0] != 0xff || b[1] != 0xd8 {
+			t.Fatalf("picture %d: %d bytes, %v", n, len(b), err)
+		}
+	}
+	if !f.wanted.Load() {
+		t.Error("somebody looks, and it is not wanted")
+	}
+	answer.Body.Close()
+	eventually(t, "nobody looks any more", func() bool { return !f.wanted.Load() })
+	s.Publish(scripted(time.Now(), 1, 2, .1))
+	s.Alert(scriptedAlert(time.Now(), warn.Stalled, time.Second, sample.Figure{}))
+	eventually(t, "an alert is on", f.wanted.Load)
+	s.Alert(scriptedAlert(time.Now(), warn.Clear, time.Second, sample.Figure{}))
+	eventually(t, "it is over", func() bool { return !f.wanted.Load() })
+	s.Alert(scriptedAlert(time.Now(), warn.Stalled, time.Second, sample.Figure{}))
+	eventually(t, "an alert is on again", f.wanted.Load)
+	s.Publish(&status.Status{At: time.Now()})
+	eventually(t, "its stream is gone", func() bool { return !f.wanted.Load() })
+}
+
+func TestMarksStayInThePicture(t *testing.T) {
+	s := unbound(t, Options{})
+	now := time.Now()
+	s.Publish(scripted(now, 1, .02, 0))
+	s.Mark(Mark{At: now.Add(-time.Hour), Label: "old"})
+	s.Mark(Mark{At: now, Box: [4]float64{.8, -1, .5, .5}, Label: "artefacts"})
+	s.Alert(scriptedAlert(now, warn.Stalled, 2*time.Second, sample.Figure{}))
+	var got []Mark
+	if err := json.NewDecoder(local(s, request("/api/v1/marks", nil)).Body).Decode(&got); err != nil {
+		t.Fatal(err)
+	}
+	if len(got) != 2 || got[0].Box[0] != .8 || got[0].Box[1] != 0 || got[0].Box[2] > .2000001 || got[1].Box != [4]float64{0, 0, 1, 1} {
+		t.Errorf("%+v", got)
+	}
+}
