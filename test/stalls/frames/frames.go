@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // Frame is one encoded picture, in decoding order.
@@ -36,8 +37,8 @@ type Clip struct {
 //go:embed sizes.txt
 var sizes string
 
-// Clips returns all clips.
-func Clips() ([]Clip, error) {
+// Clips returns all clips, which are not to be changed.
+var Clips = sync.OnceValues(func() ([]Clip, error) {
 	var clips []Clip
 	for _, line := range strings.Split(strings.TrimSpace(sizes), "\n") {
 		if line == "" || line[0] == '#' {
@@ -50,7 +51,7 @@ func Clips() ([]Clip, error) {
 		clips = append(clips, clip)
 	}
 	return clips, nil
-}
+})
 
 func parse(line string) (Clip, error) {
 	words := strings.Fields(line)

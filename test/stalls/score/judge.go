@@ -108,8 +108,8 @@ func judge(raises []raise, episodes []record.Episode, end float64) verdict {
 	return v
 }
 
-// chance returns what share of the episodes the same alerts would foresee if
-// they came at random times between from and to.
+// chance returns how many of the episodes the same alerts would foresee, in the
+// mean, if they came at random times between from and to.
 func chance(alerts []alert, episodes []record.Episode, from, to float64, random *rand.Rand) float64 {
 	if len(episodes) == 0 || len(alerts) == 0 {
 		return 0
