@@ -45,16 +45,29 @@ var urlInText = regexp.MustCompile(`[A-Za-z][A-Za-z0-9+.-]*://[^\s'"]*@`)
 type redactor struct{ replace *strings.Replacer }
 
 func newRedactor(source string) redactor {
+	if source == "" {
+		return redactor{strings.NewReplacer()}
+	}
 	pairs := []string{source, Mask(source)}
-	if u, err := url.Parse(source); err == nil && u.User != nil {
-		user := u.User.String()
-		pairs = append(pairs, user+"@", masked+"@")
-		if password, _ := u.User.Password(); len(password) > 3 { // shorter ones are in every second word
-			pairs = append(pairs, password, masked, url.QueryEscape(password), masked, url.PathEscape(password), masked)
+	secret := func(s string) {
+		if len(s) > 3 { // shorter ones are in every second word
+			for _, form := range []string{s, url.QueryEscape(s), url.PathEscape(s)} {
+				pairs = append(pairs, form, masked)
+			}
 		}
 	}
-	if source == "" {
-		pairs = nil
+	_, rest, _ := strings.Cut(source, "://")
+	if at := strings.LastIndexByte(rest, '@'); at >= 0 {
+		user, password, hasPassword := strings.Cut(rest[:at], ":")
+		if !hasPassword {
+			password = user
+		}
+		secret(password)
+		for _, unescape := range []func(string) (string, error){url.PathUnescape, url.QueryUnescape} {
+			if plain, err := unescape(password); err == nil {
+				secret(plain)
+			}
+		}
 	}
 	return redactor{strings.NewReplacer(pairs...)}
 }

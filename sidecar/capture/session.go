@@ -57,7 +57,7 @@ const watchEvery = 20 * time.Millisecond
 func (c *Capture) session(ctx context.Context) ending {
 	c.mu.Lock()
 	c.playing = false
-	c.now.State, c.now.Cause, c.now.Why = Opening, NoCause, ""
+	c.now.State = Opening // why there are no frames stays true until there are
 	c.mu.Unlock()
 	s, err := c.start()
 	if err != nil {
@@ -324,8 +324,8 @@ func (s *session) readErrors() {
 		if cause != NoCause {
 			s.hint, s.hintWhy = cause, why
 		}
-		if after, ok := strings.CutPrefix(line, "capture worker: "); ok {
-			s.lastLine = after
+		if last, ok := lastWords(line); ok && s.lastLine == "" {
+			s.lastLine = last
 		}
 		s.mu.Unlock()
 		if limit.Allow() {
@@ -340,6 +340,20 @@ func (s *session) readErrors() {
 			return
 		}
 	}
+}
+
+// lastWords finds why the child ended itself: its own error, or the first line
+// of a crash in Go or in C.
+func lastWords(line string) (string, bool) {
+	if own, ok := strings.CutPrefix(line, "capture worker: "); ok {
+		return own, true
+	}
+	for _, start := range []string{"SIG", "panic: ", "fatal error: ", "terminate called"} {
+		if strings.HasPrefix(line, start) {
+			return "crashed: " + line, true
+		}
+	}
+	return "", false
 }
 
 // conclude says how the session ended, when all that the child said was read.

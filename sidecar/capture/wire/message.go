@@ -10,7 +10,7 @@ import (
 )
 
 // MaxMessage is the longest message in bytes, in both directions.
-const MaxMessage = 16 << 10
+const MaxMessage = 32 << 10
 
 // Order is what the parent wants of the child. What is nil stays as it is. A
 // child ends when the socket does.
@@ -188,7 +188,7 @@ func ParseOrder(b []byte) (Order, error) {
 
 const (
 	maxBoxes = 32
-	maxText  = 200 // bytes, of a label or a verdict
+	maxText  = 120 // bytes, of a label or a verdict
 )
 
 // bounded returns the marks as they can be drawn: inside of the picture.

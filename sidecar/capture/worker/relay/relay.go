@@ -45,27 +45,24 @@ func (e *Error) Unwrap() error { return e.Err }
 // relay ends with ctx, with the stream, or when nobody reads the pipe any more.
 func Start(ctx context.Context, u *url.URL, timeout time.Duration) (*Relay, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	// Each read moves the deadline.
-	silence := time.AfterFunc(timeout, func() { cancel(errSilent) })
-	stop := func() {
-		silence.Stop()
-		cancel(nil)
-	}
 	response, err := get(ctx, u, timeout)
 	if err != nil {
 		err = explain(ctx, err)
-		stop()
+		cancel(nil)
 		return nil, err
 	}
 	r, w, err := os.Pipe()
 	if err != nil {
-		stop()
+		cancel(nil)
 		response.Body.Close()
 		return nil, err
 	}
 	relay := &Relay{pipe: r, done: make(chan struct{})}
+	// Each read moves the deadline.
+	silence := time.AfterFunc(timeout, func() { cancel(errSilent) })
 	go func() {
-		defer stop()
+		defer cancel(nil)
+		defer silence.Stop()
 		defer response.Body.Close()
 		body := &watched{Reader: response.Body, seen: func() { silence.Reset(timeout) }}
 		_, err := io.Copy(w, body)
@@ -151,15 +148,34 @@ func explain(ctx context.Context, err error) error {
 	if e := (*url.Error)(nil); errors.As(err, &e) {
 		err = e.Err
 	}
-	switch cause := context.Cause(ctx); {
-	case errors.Is(cause, errSilent):
+	if errors.Is(context.Cause(ctx), errSilent) {
 		return &Error{wire.Camera, errSilent}
-	case errors.Is(err, source.ErrAddress):
-		return &Error{wire.Refused, err}
-	case errors.Is(err, errRedirects), errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
-		return &Error{wire.Camera, err}
 	}
-	return &Error{wire.Network, err}
+	if errors.Is(err, source.ErrAddress) {
+		return &Error{wire.Refused, err}
+	}
+	if unreachable(err) {
+		return &Error{wire.Network, err}
+	}
+	if timeout := net.Error(nil); errors.As(err, &timeout) && timeout.Timeout() {
+		return &Error{wire.Camera, errSilent}
+	}
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ECONNRESET), errors.Is(err, errRedirects):
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+	default:
+		err = fmt.Errorf("the server does not speak proper HTTP: %w", err)
+	}
+	return &Error{wire.Camera, err}
+}
+
+// unreachable says whether the way to the host is at fault, and not the host:
+// one that refuses a connection was reached.
+func unreachable(err error) bool {
+	var dns *net.DNSError
+	var op *net.OpError
+	return errors.As(err, &dns) || errors.As(err, &op) && op.Op == "dial" && !errors.Is(err, syscall.ECONNREFUSED) ||
+		errors.Is(err, syscall.ETIMEDOUT) || errors.Is(err, syscall.EHOSTUNREACH) || errors.Is(err, syscall.ENETUNREACH)
 }
 
 // watched tells of each read that brought something.

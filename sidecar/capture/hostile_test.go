@@ -1,0 +1,317 @@
+package capture
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
+
+	"github.com/debugsidecar/debugsidecar/bpf/clock"
+	"github.com/debugsidecar/debugsidecar/sidecar/capture/wire"
+)
+
+// fakes are capture programs that behave badly. The test's own program takes
+// their part.
+var fakes = map[string]func(conn *net.UnixConn, memory *wire.Memory){
+	"plays": func(conn *net.UnixConn, memory *wire.Memory) {
+		fakeFrames(conn, 1<<30)
+	},
+	"exits": func(*net.UnixConn, *wire.Memory) { os.Exit(3) },
+	"panics": func(*net.UnixConn, *wire.Memory) {
+		panic("index out of range, from rtsp://admin:s3kret@camera/1")
+	},
+	"mute":    func(*net.UnixConn, *wire.Memory) { select {} },
+	"garbage": func(conn *net.UnixConn, _ *wire.Memory) { fakeSend(conn, []byte("\x00\xff garbage")); select {} },
+	"too long": func(conn *net.UnixConn, _ *wire.Memory) {
+		fakeSend(conn, bytes.Repeat([]byte("x"), 2*wire.MaxMessage))
+		select {}
+	},
+	"picture of 4 GiB": func(conn *net.UnixConn, _ *wire.Memory) {
+		b := wire.AppendFrame(nil, wire.Frame{Seq: 1, Picture: true, Length: 1})
+		copy(b[len(b)-4:], "\xff\xff\xff\xff")
+		fakeSend(conn, b)
+		select {}
+	},
+	"floods": func(conn *net.UnixConn, _ *wire.Memory) {
+		for {
+			fakeSend(conn, []byte(`{"state":"alive"}`))
+		}
+	},
+	"deaf": func(conn *net.UnixConn, _ *wire.Memory) {
+		for {
+			fakeSend(conn, []byte(`{"state":"alive"}`))
+			time.Sleep(50 * time.Millisecond)
+		}
+	},
+	"grows": func(conn *net.UnixConn, memory *wire.Memory) {
+		go func() {
+			var all [][]byte
+			for {
+				all = append(all, bytes.Repeat([]byte{1}, 16<<20))
+				time.Sleep(10 * time.Millisecond)
+			}
+		}()
+		fakeFrames(conn, 1<<30)
+	},
+	"hangs up": func(conn *net.UnixConn, _ *wire.Memory) {
+		fakeFrames(conn, 3)
+		conn.Close()
+		select {}
+	},
+	"stops playing": func(conn *net.UnixConn, _ *wire.Memory) {
+		fakeFrames(conn, 3)
+		for {
+			fakeSend(conn, []byte(`{"state":"alive"}`))
+			time.Sleep(50 * time.Millisecond)
+		}
+	},
+	"shouts": func(conn *net.UnixConn, _ *wire.Memory) {
+		go func() {
+			for line := bytes.Repeat([]byte("x"), 1<<20); ; {
+				os.Stderr.Write(line)
+			}
+		}()
+		fakeFrames(conn, 1<<30)
+	},
+	"leaves a child": func(*net.UnixConn, *wire.Memory) {
+		cmd := exec.Command("/bin/sleep", "3")
+		cmd.Stderr = os.Stderr
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+		if err := cmd.Start(); err != nil {
+			panic(err)
+		}
+		os.Exit(0)
+	},
+}
+
+func fakeSend(conn *net.UnixConn, b []byte) {
+	if _, err := conn.Write(b); err != nil {
+		os.Exit(0)
+	}
+}
+
+func fakeFrames(conn *net.UnixConn, n int) {
+	for i := range n {
+		fakeSend(conn, wire.AppendFrame(nil, wire.Frame{Seq: uint64(i + 1), PTS: time.Duration(i) * 20 * time.Millisecond, At: clock.Now(), Width: 64, Height: 48}))
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// fakeVariable chooses the fake.
+const fakeVariable = "DEBUGSIDECAR_TEST_FAKE"
+
+func TestMain(m *testing.M) {
+	fake, ok := fakes[os.Getenv(fakeVariable)]
+	if !ok {
+		os.Exit(m.Run())
+	}
+	// It ends with the test, whatever becomes of that.
+	_ = unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0)
+	conn, err := wire.OpenSocket(os.NewFile(3, "socket"))
+	if err != nil {
+		panic(err)
+	}
+	memory, err := wire.OpenMemory(os.NewFile(4, "memory"))
+	if err != nil {
+		panic(err)
+	}
+	fake(conn, memory)
+}
+
+// fakeWorker is a program that becomes a fake.
+func fakeWorker(t *testing.T, name string) string {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "worker")
+	script := fmt.Sprintf("#!/bin/sh\nexport %s='%s'\nexec '%s'\n", fakeVariable, name, self)
+	if err := os.WriteFile(path, []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// start runs a capture with a fake until the test ends. A child without
+// capabilities must be able to read the test's program.
+func start(t *testing.T, fake string, change func(*Options)) (*Capture, *bytes.Buffer) {
+	t.Helper()
+	leaks := goleak.IgnoreCurrent()
+	log := &bytes.Buffer{}
+	o := Options{
+		Source: "rtsp://admin:s3kret@127.0.0.1:9/1", Mode: Always, Worker: fakeWorker(t, fake),
+		OpenTimeout: 20 * time.Second, StallAfter: 200 * time.Millisecond, ReadTimeout: time.Second, HangTimeout: 5 * time.Second,
+		RetryFrom: time.Minute, RetryTo: time.Minute, MemoryLimit: 256 << 20,
+		Log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	}
+	if change != nil {
+		change(&o)
+	}
+	c, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := c.Run(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(func() {
+		cancel()
+		wg.Wait()
+		goleak.VerifyNone(t, leaks)
+		if strings.Contains(log.String(), "s3kret") {
+			t.Errorf("the password is in the log:\n%s", log)
+		}
+		if t.Failed() {
+			t.Logf("%+v\n%.2000s", c.Snapshot(), log)
+		}
+	})
+	return c, log
+}
+
+func await(t *testing.T, c *Capture, what string, is func(Snapshot) bool) Snapshot {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		if s := c.Snapshot(); is(s) {
+			return s
+		}
+	}
+	t.Fatalf("never %s: %+v", what, c.Snapshot())
+	return Snapshot{}
+}
+
+func waiting(s Snapshot) bool { return s.State == Waiting }
+
+func TestBadChildNeverTakesTheProbeDown(t *testing.T) {
+	for _, test := range []struct {
+		fake, why string
+		change    func(*Options)
+	}{
+		{"exits", "status 3", nil},
+		{"panics", "crashed: panic: index out of range", nil},
+		{"mute", "hung", func(o *Options) { o.HangTimeout = 500 * time.Millisecond }},
+		{"garbage", "report", nil},
+		{"too long", "report", nil},
+		{"picture of 4 GiB", "out of range", nil},
+		{"floods", "more than it should", nil},
+		{"grows", "grew", nil},
+		{"hangs up", "", nil},
+		{"leaves a child", "status 0", nil},
+	} {
+		t.Run(test.fake, func(t *testing.T) {
+			c, _ := start(t, test.fake, test.change)
+			s := await(t, c, "waiting", waiting)
+			if s.Cause != Decoder || !strings.Contains(s.Why, test.why) || s.Restarts != 1 || s.Crashes != 1 {
+				t.Errorf("%+v, want the decoder as cause, %s", s, test.why)
+			}
+			if strings.Contains(s.Why, "s3kret") {
+				t.Errorf("the password is in %q", s.Why)
+			}
+		})
+	}
+}
+
+func TestChildThatDoesNotListenIsNoHang(t *testing.T) {
+	c, _ := start(t, "deaf", func(o *Options) { o.OpenTimeout = 2 * time.Second })
+	marks := Marks{Verdict: strings.Repeat("x", 100), Boxes: make([]Box, 32)}
+	deadline := time.Now().Add(time.Minute)
+	for c.Snapshot().State != Waiting {
+		if time.Now().After(deadline) {
+			t.Fatalf("never given up: %+v", c.Snapshot())
+		}
+		c.Mark(marks)
+		time.Sleep(time.Millisecond)
+	}
+}
+
+func TestChildThatShoutsIsHeardOut(t *testing.T) {
+	c, log := start(t, "shouts", nil)
+	await(t, c, "playing", func(s Snapshot) bool { return s.Frames >= 50 })
+	if log.Len() > 1<<20 {
+		t.Errorf("%d bytes were logged", log.Len())
+	}
+}
+
+func TestChildWithoutFramesIsTheSourcesFault(t *testing.T) {
+	// Nothing listens at the source's port, so asked, its host does not answer.
+	c, _ := start(t, "stops playing", nil)
+	await(t, c, "stalled", func(s Snapshot) bool { return s.State == Stalled })
+	s := await(t, c, "waiting", waiting)
+	if s.Cause != Network || s.Crashes != 0 || s.Sessions != 1 {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestSessionEndsWhenNobodyNeedsItAndBeginsAnew(t *testing.T) {
+	c, _ := start(t, "plays", func(o *Options) { o.Mode = OnAlert; o.Quiet = 50 * time.Millisecond })
+	time.Sleep(200 * time.Millisecond)
+	if s := c.Snapshot(); s.State != Closed || s.Frames != 0 {
+		t.Errorf("without alert: %+v", s)
+	}
+	for i := range 3 {
+		c.Alert(true)
+		await(t, c, "playing", func(s Snapshot) bool { return s.State == Playing && s.Sessions == uint64(i+1) })
+		c.Alert(false)
+		s := await(t, c, "closed", func(s Snapshot) bool { return s.State == Closed })
+		if s.Restarts != 0 || s.WorkerBytes != 0 {
+			t.Errorf("%+v", s)
+		}
+	}
+}
+
+func TestFailuresInARowOpenTheCircuit(t *testing.T) {
+	c, _ := start(t, "exits", func(o *Options) {
+		o.RetryFrom, o.RetryTo, o.BreakAfter, o.BreakFor = time.Millisecond, 2*time.Millisecond, 3, 10*time.Minute
+	})
+	s := await(t, c, "paused", func(s Snapshot) bool {
+		return s.State == Waiting && strings.Contains(s.Why, "no try for 10m0s after 3")
+	})
+	time.Sleep(300 * time.Millisecond)
+	if after := c.Snapshot(); after.Restarts != s.Restarts || s.Restarts != 3 {
+		t.Errorf("%d tries, then %d", s.Restarts, after.Restarts)
+	}
+}
+
+func TestCircuitClosesAgain(t *testing.T) {
+	c, _ := start(t, "exits", func(o *Options) {
+		o.RetryFrom, o.RetryTo, o.BreakAfter, o.BreakFor = time.Millisecond, 2*time.Millisecond, 3, 100*time.Millisecond
+	})
+	await(t, c, "tried again", func(s Snapshot) bool { return s.Restarts >= 6 })
+}
+
+func TestWithoutWorkerOrAllowedSourceAllElseWorks(t *testing.T) {
+	for name, change := range map[string]func(*Options){
+		"not there": func(o *Options) { o.Worker = "/nonexistent/worker" },
+		"none":      func(o *Options) { o.Worker = "" },
+		"a file":    func(o *Options) { o.Source = "/etc/passwd" },
+		"metadata":  func(o *Options) { o.Source = "http://169.254.169.254/" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, _ := start(t, "plays", change)
+			c.WantPictures(true)
+			s := await(t, c, "absent", func(s Snapshot) bool { return s.State == Absent })
+			if s.Why == "" {
+				t.Errorf("%+v", s)
+			}
+			if _, _, ok := c.Picture(0); ok {
+				t.Error("there is a picture")
+			}
+		})
+	}
+}
