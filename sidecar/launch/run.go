@@ -34,7 +34,7 @@ func Run(ctx context.Context, s Spec) (status int, err error) {
 	signals := make(chan os.Signal, 64)
 	signal.Notify(signals, passedOn()...) // before the start: none is lost
 	defer signal.Stop(signals)
-	t := findTerminal(signals, s.Stdin, s.Stdout, s.Stderr)
+	t := findTerminal(s.Stdin, s.Stdout, s.Stderr)
 	c, err := start(ctx, s, options{terminal: t})
 	if err != nil {
 		if errors.Is(err, exec.ErrNotFound) || errors.Is(err, unix.ENOENT) {
