@@ -36,6 +36,8 @@ type Capture struct {
 	now      Snapshot
 	playing  bool // the present session has played
 	pace     pace
+	// errorsBefore is Errors when a frame was checked last.
+	errorsBefore uint64
 	newest   wire.Frame // with a picture
 	memory   *wire.Memory
 	pictures bool

@@ -205,7 +205,7 @@ func TestBadChildNeverTakesTheProbeDown(t *testing.T) {
 	}{
 		{"exits", "status 3", nil},
 		{"panics", "crashed: panic: index out of range", nil},
-		{"mute", "hung", func(o *Options) { o.HangTimeout = 500 * time.Millisecond }},
+		{"mute", "hung", func(o *Options) { o.HangTimeout, o.OpenTimeout = 3*time.Second, 2*time.Second }},
 		{"garbage", "report", nil},
 		{"too long", "report", nil},
 		{"picture of 4 GiB", "out of range", nil},

@@ -186,6 +186,9 @@ func (s *session) judge(now time.Time) (stalled bool, kill *ending) {
 	if now.Sub(heard) > o.HangTimeout {
 		return true, &ending{failed: true, cause: Decoder, why: fmt.Sprintf("the capture program hung for %v", o.HangTimeout)}
 	}
+	if now.Sub(heard) > 4*wire.Beat {
+		return true, nil // whether it hangs shows soon; the source is not to blame meanwhile
+	}
 	if frameAt.IsZero() {
 		if now.Sub(s.began) > o.OpenTimeout {
 			return true, &ending{failed: true, cause: Camera, why: fmt.Sprintf("no frame within %v of opening", o.OpenTimeout)}

@@ -46,7 +46,9 @@ type Snapshot struct {
 	// Width, Height and FPS are of the stream as it came last.
 	Width, Height int
 	FPS           float64
-	// Checked frames were looked at; the others are counts of these.
+	// Checked frames were looked at; the others are counts of these. Artefacts are
+	// frames that are blocky, or until which, since the one checked before, the
+	// decoder had errors.
 	Checked, Black, Frozen, Artefacts uint64
 	// Blockiness is that of the last one checked.
 	Blockiness float64
@@ -93,7 +95,8 @@ func (c *Capture) took(f wire.Frame) {
 		s.Blockiness = float64(f.Blockiness)
 		s.Black += one(f.Black)
 		s.Frozen += one(f.Frozen)
-		s.Artefacts += one(f.Artefacts)
+		s.Artefacts += one(f.Artefacts || s.Errors > c.errorsBefore)
+		c.errorsBefore = s.Errors
 	}
 	if f.Picture {
 		s.Pictures++

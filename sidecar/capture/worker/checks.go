@@ -35,8 +35,8 @@ const (
 	// still and is encoded at a low bit rate looks frozen as well.
 	frozenDifference = 0.02
 	// blockyPicture is the blockiness from which on a picture has artefacts; see
-	// TestBlockinessTellsLossFromCoding for what separates.
-	blockyPicture = 1.5
+	// TestBlockinessTellsStarvedPicturesFromGoodOnes.
+	blockyPicture = 2
 	// macroblock is the side of those of H.264, in pixels.
 	macroblock = 16
 )
@@ -59,8 +59,8 @@ func (c *checker) check(frame gocv.Mat) (black, frozen, artefacts bool, blockine
 // blockiness is how much steeper the picture is, on average, across the borders
 // of macroblocks than elsewhere, the larger of both directions. (After Wang,
 // Sheikh, Bovik: No-reference perceptual quality assessment of JPEG compressed
-// images, 2002, which takes 8 pixels.) Lost slices that were concealed have
-// such edges, and so has a picture of too few bits.
+// images, 2002, which takes 8 pixels.) A picture of too few bits has such
+// edges, and sometimes one with lost slices that were concealed.
 func (c *checker) blockiness() float32 {
 	w, h := c.gray.Cols(), c.gray.Rows()
 	if w < 3*macroblock || h < 3*macroblock {
