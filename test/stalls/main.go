@@ -4,12 +4,15 @@
 //	go run ./test/stalls generate --seed 1 --out DIR     capture.pcap, kernel.jsonl, truth.json
 //	go run ./test/stalls score --truth DIR/truth.json --alerts ALERTS
 //	go run ./test/stalls table -o bin/stalls.txt         the detectors beside two plain rules
+//	go run ./test/stalls check                           no alert knows what comes later
+//	go run ./test/stalls live --out truth.json           the same in real time, over loopback
 //
 // Seeds from TuningSeeds on are for whoever builds a detector; those from
 // ReportingSeeds on are for figures only, and nobody tunes on them.
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 
@@ -29,8 +32,8 @@ func main() {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(generateCommand(), scoreCommand(), baselineCommand(), tableCommand(), checkCommand())
-	if err := root.Execute(); err != nil {
+	root.AddCommand(generateCommand(), scoreCommand(), baselineCommand(), tableCommand(), checkCommand(), liveCommand())
+	if err := root.ExecuteContext(context.Background()); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

@@ -14,21 +14,22 @@ type encoder struct {
 	buf  []byte
 }
 
+// Addresses returns where a packet of the stream comes from and goes to: RTCP may
+// have ports of its own.
+func Addresses(s relay.Stream, p relay.Packet) (src, dst netip.AddrPort) {
+	src, dst = s.Src, s.Dst
+	if p.Control == 0 || s.ReportPort == dst.Port() {
+		return src, dst
+	}
+	return netip.AddrPortFrom(src.Addr(), src.Port()+1), netip.AddrPortFrom(dst.Addr(), dst.Port()+1)
+}
+
 // encode returns the packet's first bytes, which are valid until the next call,
 // and its length on the wire.
 func (e *encoder) encode(s relay.Stream, p relay.Packet) (data []byte, length int) {
 	b := e.buf[:0]
 	b = append(b, 2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1) // locally administered addresses
-	src, dst := s.Src, s.Dst
-	if p.Control != 0 {
-		if s.ReportPort != dst.Port() {
-			src = netip.AddrPortFrom(src.Addr(), src.Port()+1)
-		}
-		dst = netip.AddrPortFrom(dst.Addr(), s.ReportPort)
-		if s.ReportPort == 0 {
-			dst = netip.AddrPortFrom(dst.Addr(), s.Dst.Port()+1)
-		}
-	}
+	src, dst := Addresses(s, p)
 	udp := 8 + int(p.Size)
 	if src.Addr().Is4() {
 		length = 14 + 20 + udp
@@ -53,6 +54,26 @@ func (e *encoder) encode(s relay.Stream, p relay.Packet) (data []byte, length in
 	b = binary.BigEndian.AppendUint16(b, dst.Port())
 	b = binary.BigEndian.AppendUint16(b, uint16(udp))
 	b = append(b, 0, 0)
+	b = appendDatagram(b, s, p)
+	for len(b) < min(e.snap, length) {
+		b = append(b, byte(len(b)*37))
+	}
+	e.buf = b
+	return b[:min(len(b), e.snap, length)], length
+}
+
+// Datagram appends all of a packet's UDP payload.
+func Datagram(b []byte, s relay.Stream, p relay.Packet) []byte {
+	end := len(b) + int(p.Size)
+	b = appendDatagram(b, s, p)
+	for len(b) < end {
+		b = append(b, byte(len(b)*37))
+	}
+	return b[:end]
+}
+
+// appendDatagram appends RTCP, or RTP with the first bytes of its media.
+func appendDatagram(b []byte, s relay.Stream, p relay.Packet) []byte {
 	ssrc := s.Sessions[p.Session].SSRC
 	switch p.Control {
 	case relay.Report:
@@ -75,11 +96,7 @@ func (e *encoder) encode(s relay.Stream, p relay.Packet) (data []byte, length in
 		b = binary.BigEndian.AppendUint32(b, ssrc)
 		b = appendPayload(b, s, p)
 	}
-	for len(b) < min(e.snap, length) {
-		b = append(b, byte(len(b)*37))
-	}
-	e.buf = b
-	return b[:min(len(b), e.snap, length)], length
+	return b
 }
 
 // appendPayload begins as RFC 6184 has it: a NAL unit, or a fragment of one.

@@ -19,7 +19,7 @@ import (
 	"github.com/debugsidecar/debugsidecar/test/stalls/viewer"
 )
 
-// Start is the time of every capture's start.
+// Start is the time of the start of every recording of virtual time.
 const Start = 1767225600 // 2026-01-01T00:00:00Z
 
 // Snap is how many bytes of each packet are kept.
@@ -29,22 +29,29 @@ const Snap = 80
 type Recording struct {
 	scenario scenario.Scenario
 	groups   []relay.Result
+	start    int64 // unix seconds
+}
+
+// Of returns the recording of groups that ran elsewhere, from a time in unix
+// seconds on.
+func Of(s scenario.Scenario, groups []relay.Result, start int64) Recording {
+	return Recording{s, groups, start}
 }
 
 // Run lets a scenario's groups run.
 func Run(s scenario.Scenario) Recording {
-	rec := Recording{scenario: s}
+	var groups []relay.Result
 	for _, g := range s.Groups {
 		r := relay.Run(g, s.Duration)
 		r.Packets = slices.Clone(r.TruncatePackets(s.Duration))
-		rec.groups = append(rec.groups, r)
+		groups = append(groups, r)
 	}
-	return rec
+	return Of(s, groups, Start)
 }
 
 // Truth returns what happened.
 func (rec Recording) Truth() Truth {
-	t := Truth{Seed: rec.scenario.Seed, Start: Start, Duration: rec.scenario.Duration.Seconds()}
+	t := Truth{Seed: rec.scenario.Seed, Start: rec.start, Duration: rec.scenario.Duration.Seconds()}
 	for _, depth := range viewer.Depths {
 		t.Depths = append(t.Depths, depth.Seconds())
 	}
@@ -89,7 +96,7 @@ func (rec Recording) WriteCapture(to io.Writer, until time.Duration) error {
 		p := rec.groups[next].Packets[at[next]]
 		at[next]++
 		data, length := e.encode(rec.groups[next].Streams[p.Stream], p)
-		info := gopacket.CaptureInfo{Timestamp: time.Unix(Start, int64(p.Arrived)), CaptureLength: len(data), Length: length}
+		info := gopacket.CaptureInfo{Timestamp: time.Unix(rec.start, int64(p.Arrived)), CaptureLength: len(data), Length: length}
 		if err := w.WritePacket(info, data); err != nil {
 			return err
 		}
@@ -123,7 +130,7 @@ func (rec Recording) WriteKernel(to io.Writer, until time.Duration) error {
 	w := bufio.NewWriter(to)
 	for _, l := range lines {
 		b := append(w.AvailableBuffer(), `{"ts":`...)
-		b = strconv.AppendFloat(b, Start+l.At.Seconds(), 'f', 1, 64)
+		b = strconv.AppendFloat(b, float64(rec.start)+l.At.Seconds(), 'f', 1, 64)
 		b = append(b, `,"stream":"`...)
 		b = append(b, l.stream...)
 		b = append(b, `","rx_queue":`...)

@@ -16,12 +16,18 @@ type Reading struct {
 	Drops int // since the socket was opened
 }
 
-// socket is a receive buffer and the thread that reads from it.
-type socket struct {
-	scenario.App
-	seed   uint64
+// Reader is the thread that reads a socket.
+type Reader struct {
+	load   float64
 	faults []scenario.Fault
 	rate   float64 // packets per second, nominal
+}
+
+// socket is a receive buffer and its reader.
+type socket struct {
+	scenario.App
+	Reader
+	seed uint64
 
 	free    time.Duration // when the thread has read all it was given
 	waiting []held
@@ -35,19 +41,25 @@ type held struct {
 	size int
 }
 
-func newSocket(g scenario.Group, number int, clean bool) *socket {
+// NewReader returns the reader of a stream of the group, with its faults or
+// without.
+func NewReader(g scenario.Group, number int, clean bool) Reader {
 	s := g.Streams[number]
 	perFrame := math.Ceil(s.Bitrate / 8 * s.Interval.Seconds() / float64(s.Payload))
-	k := &socket{App: g.App, seed: mix(g.Seed, forWake, uint64(number)), rate: perFrame / s.Interval.Seconds(), free: math.MinInt64}
+	r := Reader{load: g.App.Load, rate: perFrame / s.Interval.Seconds()}
 	if clean {
-		return k
+		return r
 	}
 	for _, f := range g.Faults {
 		if f.Kind.Side() == scenario.Receiver && f.Hits(number) {
-			k.faults = append(k.faults, f)
+			r.faults = append(r.faults, f)
 		}
 	}
-	return k
+	return r
+}
+
+func newSocket(g scenario.Group, number int, clean bool) *socket {
+	return &socket{App: g.App, Reader: NewReader(g, number, clean), seed: mix(g.Seed, forWake, uint64(number)), free: math.MinInt64}
 }
 
 // LargestPacket is the truesize of a packet of full length.
@@ -61,11 +73,11 @@ func truesize(payload uint16) int {
 	return 256 + 1<<bits.Len(uint(data-1))
 }
 
-// runs returns when the thread gets to run, at or after a time, and how long it
+// Runs returns when the thread gets to run, at or after a time, and how long it
 // takes for a packet then.
-func (k *socket) runs(t time.Duration) (time.Duration, time.Duration) {
-	service := time.Duration(k.Load / k.rate * float64(time.Second))
-	for _, f := range k.faults {
+func (r Reader) Runs(t time.Duration) (at, service time.Duration) {
+	service = time.Duration(r.load / r.rate * float64(time.Second))
+	for _, f := range r.faults {
 		s := f.Strength(t)
 		if s == 0 {
 			continue
@@ -75,7 +87,7 @@ func (k *socket) runs(t time.Duration) (time.Duration, time.Duration) {
 			t = f.End()
 		case scenario.ReaderSlow:
 			// From five times the packets' rate down to Level of it.
-			rate := k.rate * math.Pow(5, 1-s) * math.Pow(f.Level, s)
+			rate := r.rate * math.Pow(5, 1-s) * math.Pow(f.Level, s)
 			service = max(service, time.Duration(float64(time.Second)/rate))
 		case scenario.ReaderThrottled:
 			// The control group's period is 100 ms; then it may run again.
@@ -120,7 +132,7 @@ func (k *socket) receive(p *Packet) time.Duration {
 	if k.Poll > 0 {
 		wake = p.Arrived + k.Poll - (p.Arrived+time.Duration(k.seed%uint64(k.Poll)))%k.Poll
 	}
-	read, service := k.runs(max(wake, k.free))
+	read, service := k.Runs(max(wake, k.free))
 	read += service
 	k.free = read
 	k.waiting = append(k.waiting, held{read, size})
