@@ -104,12 +104,16 @@ func (c *Child) own(unprivileged bool, started chan<- error) {
 	} else {
 		defer runtime.UnlockOSThread()
 	}
-	if err := ours.start(c.cmd); err != nil {
-		started <- err
+	c.mu.Lock() // a context that ends now must not signal group 0, which is ours
+	err := ours.start(c.cmd)
+	if err == nil {
+		c.pid = c.cmd.Process.Pid
+	}
+	c.mu.Unlock()
+	started <- err
+	if err != nil {
 		return
 	}
-	c.pid = c.cmd.Process.Pid
-	started <- nil
 	c.await()
 	c.reap()
 }

@@ -11,9 +11,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// reapOrphans makes this process the one that orphans below it come to, and
-// reaps them until stop is called.
-func reapOrphans() (stop func()) {
+// ReapOrphans makes this process the one that orphans below it come to, and
+// reaps them until stop is called. Run does so by itself; it is for a container's
+// first process that runs no program, but that people start theirs beside.
+func ReapOrphans() (stop func()) {
 	restore := becomeSubreaper()
 	died := make(chan os.Signal, 1)
 	signal.Notify(died, unix.SIGCHLD)

@@ -29,7 +29,7 @@ const (
 // When ctx ends, the group gets TERM, and KILL after Spec.Grace. A signal that
 // ends the caller's own ctx would arrive twice.
 func Run(ctx context.Context, s Spec) (status int, err error) {
-	stopReaping := reapOrphans()
+	stopReaping := ReapOrphans()
 	defer stopReaping()
 	signals := make(chan os.Signal, 64)
 	signal.Notify(signals, passedOn()...) // before the start: none is lost

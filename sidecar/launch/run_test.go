@@ -78,7 +78,7 @@ func TestSignalsReachTheWholeGroup(t *testing.T) {
 }
 
 func TestStopAndContinueArePassedOn(t *testing.T) {
-	p := begin(t, nil, "run", "sh", "-c", "echo $$; while :; do sleep 0.01; done")
+	p := begin(t, nil, "run", "sh", "-c", "echo $$; exec sleep 1000")
 	pid, err := strconv.Atoi(p.line(t))
 	if err != nil {
 		t.Fatal(err)
@@ -145,5 +145,21 @@ func TestEndOfTheContextStopsTheProgram(t *testing.T) {
 	w.Close()
 	if status != 4 || err != nil {
 		t.Error(status, err)
+	}
+}
+
+// A context that ends while the program is being started must stop it, and
+// nobody else: the group's number is not known yet.
+func TestContextThatEndsAtTheStartStopsTheProgramAlone(t *testing.T) {
+	for i := range 50 {
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() {
+			time.Sleep(time.Duration(i) * 20 * time.Microsecond)
+			cancel()
+		}()
+		status, err := launch.Run(ctx, launch.Spec{Path: "sleep", Args: []string{"1000"}, Env: os.Environ(), Grace: time.Minute})
+		if err == nil && status != 143 || err != nil && ctx.Err() == nil {
+			t.Fatal(status, err)
+		}
 	}
 }
