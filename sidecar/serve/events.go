@@ -77,8 +77,10 @@ func (e *events) after(number uint64) (list []event, gone uint64, more <-chan st
 	return list, gone, e.more
 }
 
+// since returns the events from t on, and the id after which to go on.
 func (e *events) since(t time.Time) (list []event, last string) {
 	all, _, _ := e.after(0)
+	list = []event{} // in JSON, none is not null
 	for _, ev := range all {
 		if !ev.at.Before(t) {
 			list = append(list, ev)

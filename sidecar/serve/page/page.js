@@ -2,7 +2,7 @@
 const kinds = { "stall": "unusable", "stall-predicted": "poor", "degraded": "fair", "clear": "excellent" };
 const kindWords = { "stall": "stall", "stall-predicted": "stall ahead", "degraded": "degraded", "clear": "clear" };
 const rank = ["unknown", "excellent", "fair", "poor", "unusable"];
-const shownStreams = 500, shownAlerts = 50, staleAfter = 3000;
+const askedStreams = 500, shownStreams = 100, shownAlerts = 50, staleAfter = 3000;
 
 const $ = (id) => document.getElementById(id);
 // put sets a text only where it changes, so that nothing is announced or laid
@@ -19,7 +19,7 @@ const recall = (key, otherwise) => { try { return localStorage.getItem(key) ?? o
 const remember = (key, value) => { try { localStorage.setItem(key, value); } catch { /* private mode */ } };
 
 let status = null, history = null, alerts = [], depth = Number(recall("buffer", "2")), scope = "";
-let receivedAt = 0, changedAt = 0, trouble = "", lastEvent = "", sort = { key: "health", down: true }, looking = false;
+let receivedAt = 0, changedAt = 0, trouble = "", lastEvent = "", sort = { key: "health", down: true }, looking = false, whole = false;
 
 // ---- figures
 const known = (v) => v !== null && v !== undefined;
@@ -49,15 +49,20 @@ function renderHealth() {
   $("health").dataset.health = verdict.health;
   put($("word"), verdict.health);
   document.title = `${verdict.health} · ${status.pod || "debugsidecar"}`;
-  put($("scope"), scope ? stream.name : status.totalStreams === 1 ? "the stream" : `all ${status.totalStreams} streams`);
+  put($("scope"), scope ? `of ${stream.name}` : status.totalStreams > 1 ? `of all ${status.totalStreams} streams` : "");
   $("all").hidden = !scope;
-  const where = { camera: "The camera", network: "The network", node: "This node", decoder: "The decoder", unclear: "The cause is unclear" };
+  const where = { camera: "the camera", network: "the network", node: "this node", decoder: "the decoder" };
   let cause = "No trouble is seen.";
   if (!stream) cause = "No stream is watched.";
   else if (verdict.health === "unknown") cause = "Not enough was seen yet.";
-  else if (verdict.cause) cause = (where[verdict.cause] || verdict.cause) + (!scope && status.totalStreams > 1 ? `, for ${stream.name}` : "");
-  if (verdict.selfImpaired) cause += " (the probe itself is short of CPU or memory, so this is less certain)";
+  else if (verdict.cause === "unclear") cause = "Nothing that is seen explains it.";
+  else if (verdict.cause) cause = `Cause: ${where[verdict.cause] || verdict.cause}`;
   put($("cause"), cause);
+  const notes = [];
+  if (verdict.cause && !scope && status.totalStreams > 1) notes.push(`${stream.name} is the worst of ${status.totalStreams} streams.`);
+  if (verdict.selfImpaired) notes.push("The probe itself is short of CPU or memory, so this is less certain.");
+  for (const blind of verdict.blind || []) notes.push(`Not seen here: ${blind}.`);
+  put($("cause-note"), notes.join(" "));
   const list = Object.entries(verdict.evidence || {}).map(([name, e]) => {
     const item = make("li", "", words(name) + " ");
     item.append(make("b", "", inUnit(e.value, e.unit)), ` ${[e.detail, e.scope].filter(Boolean).join(", ")}`);
@@ -73,7 +78,8 @@ function renderStall() {
   const soonest = all.filter((f) => known(f.eta_s)).sort((a, b) => a.eta_s - b.eta_s)[0];
   const left = all.filter((f) => known(f.left_s)).sort((a, b) => a.left_s - b.left_s)[0];
   let big = "None in sight", note = left ? `${time(Math.max(0, left.left_s))} left of a ${depth} s buffer` : "What is left in the buffer is not known.";
-  if (!list.length) note = "";
+  if (!left && !soonest) big = "Not known";
+  if (!list.length) [big, note] = ["–", ""];
   if (soonest) [big, note] = [`${soonest.eta_s.toFixed(1)} s`, `${Math.round(soonest.confidence * 100)} % sure${scope || list.length === 1 ? "" : ", " + soonest.name}`];
   if (stalled.length) [big, note] = ["Stalled now", scope || list.length === 1 ? "Viewers with this buffer are waiting." : `${stalled.length} of ${list.length} streams`];
   $("eta").parentElement.classList.toggle("soon", Boolean(soonest || stalled.length));
@@ -84,6 +90,7 @@ function renderStall() {
 function renderDepths() {
   const list = [...new Set(status.streams.flatMap((s) => (s.verdict.forecasts || []).map((f) => f.buffer_s)))].sort((a, b) => a - b);
   const box = $("depths");
+  box.parentElement.hidden = list.length === 0;
   if (list.length && !list.includes(depth)) depth = list[Math.min(3, list.length - 1)];
   if (box.dataset.list === list.join()) return;
   box.dataset.list = list.join();
@@ -126,10 +133,9 @@ function alertItem(a, fresh) {
   item.dataset.health = kinds[a.kind] || "unknown";
   const when = make("time", "", clock(new Date(a.ts)));
   when.dateTime = a.ts;
-  const buffer = a.buffer_s ? `${a.buffer_s} s buffer` : "";
   const what = {
-    "stall": `Viewers with a ${buffer} wait`, "stall-predicted": `Viewers with a ${buffer} wait in ${time(a.eta_s)}`,
-    "degraded": "Packets are being dropped", "clear": buffer ? `Over for a ${buffer}` : "Packets arrive again",
+    "stall": `A ${a.buffer_s} s buffer has run out: viewers wait`, "stall-predicted": `A ${a.buffer_s} s buffer runs out in ${time(a.eta_s)}`,
+    "degraded": "Packets are being dropped", "clear": a.buffer_s ? `Over for a ${a.buffer_s} s buffer` : "No more packets are dropped",
   }[a.kind] || a.kind;
   const text = make("div", "what", what);
   text.append(make("small", "", [a.stream, a.kind === "clear" ? "" : a.cause].filter(Boolean).join(" · ")));
@@ -235,6 +241,8 @@ function renderStreams() {
     if (known(x) !== known(y)) return known(x) ? -1 : 1; // what is not known comes last
     return (x < y ? -sign : x > y ? sign : 0) || (a.name < b.name ? -1 : 1);
   });
+  const matching = list.length;
+  if (!whole) list.length = Math.min(matching, shownStreams);
   const body = $("rows"), there = new Set(list.map((s) => s.key));
   for (const [key, tr] of rows) if (!there.has(key)) { tr.remove(); rows.delete(key); }
   list.forEach((s, i) => {
@@ -252,7 +260,10 @@ function renderStreams() {
   $("no-streams").hidden = list.length > 0;
   put($("no-streams"), status.streams.length ? "No stream matches." : "No stream is watched.");
   const more = status.totalStreams - status.streams.length;
-  put($("count"), `${status.totalStreams}${more > 0 ? `, the worst ${status.streams.length} shown` : ""}`);
+  put($("count"), `${status.totalStreams}${more > 0 ? `, the worst ${status.streams.length} of them here` : ""}`);
+  $("whole").hidden = matching <= list.length;
+  put($("whole"), `Show all ${matching}`);
+  $("search").hidden = status.totalStreams < 8;
 }
 
 // ---- all of it
@@ -282,6 +293,7 @@ function renderAge() {
   if (!text && status && status.state !== "Ready" && status.why) text = `${status.state}: ${status.why}`;
   const stale = Boolean(status) && (silent > staleAfter || stuck > staleAfter);
   document.body.classList.toggle("stale", stale);
+  $("notice").classList.toggle("mild", !trouble && !stale);
   put($("notice"), text);
   $("notice").hidden = !text;
   put($("age"), !status ? "–" : stale ? `${Math.round(Math.max(silent, stuck) / 1000)} s ago` : "live");
@@ -296,32 +308,36 @@ async function load(path) {
 
 async function loadStatus() {
   try {
-    const next = await load(`/api/v1/status?limit=${shownStreams}`);
+    const next = await load(`/api/v1/status?limit=${askedStreams}`);
     receivedAt = Date.now();
     if (!status || next.at !== status.at) changedAt = receivedAt;
     status = next;
     trouble = "";
-    render();
   } catch (e) {
-    trouble = e instanceof TypeError || e.name === "TimeoutError" ? (status ? "" : "The probe does not answer.") : e.message;
+    const unreachable = e instanceof TypeError || e.name === "TimeoutError";
+    trouble = !unreachable ? e.message : status ? "" : "The probe does not answer.";
   }
+  render();
   renderAge();
 }
 
 async function loadHistory() {
+  let next;
   try {
-    const next = await load("/api/v1/history" + (scope ? `?stream=${encodeURIComponent(scope)}` : ""));
-    if ((next.stream || "") !== scope) return;
-    history = next;
-    if (!lastEvent) {
-      lastEvent = history.lastEventId;
-      alerts = history.alerts.slice(-shownAlerts).reverse();
-      $("alerts").replaceChildren(...alerts.map((a) => alertItem(a, false)));
-      $("no-alerts").hidden = alerts.length > 0;
-      listen();
-    }
-    render();
-  } catch { /* the status says so */ }
+    next = await load("/api/v1/history" + (scope ? `?stream=${encodeURIComponent(scope)}` : ""));
+  } catch {
+    return; // the status tells of it
+  }
+  if ((next.stream || "") !== scope) return;
+  history = next;
+  if (!lastEvent) {
+    lastEvent = history.lastEventId;
+    alerts = history.alerts.slice(-shownAlerts).reverse();
+    $("alerts").replaceChildren(...alerts.map((a) => alertItem(a, false)));
+    $("no-alerts").hidden = alerts.length > 0;
+    listen();
+  }
+  render();
 }
 
 plot.onRead((v) => {
@@ -330,6 +346,7 @@ plot.onRead((v) => {
   put($("at-loss"), percent(v.loss));
   put($("at-when"), v.at ? clock(v.at) : "now");
 });
+$("whole").addEventListener("click", () => { whole = true; renderStreams(); });
 $("all").addEventListener("click", () => { scope = ""; render(); loadHistory(); });
 $("look").addEventListener("click", () => { looking = true; $("live").dataset.asked = "yes"; render(); });
 $("live").addEventListener("error", () => {

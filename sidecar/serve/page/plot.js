@@ -95,7 +95,7 @@ const plot = (() => {
     // Minutes.
     const wide = at.width > 600 ? 60 : 120;
     for (let s = 0; s < n; s += wide) {
-      const words = s === 0 ? "now" : `${s / 60} min ago`;
+      const words = s === 0 ? "now" : `−${s / 60} min`;
       text(words, Math.min(x(n - 1 - s), at.x1), at.height - 8, s === 0 ? "right" : "center", soft);
     }
     // Alerts, behind the curves.

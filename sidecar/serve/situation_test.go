@@ -1,0 +1,141 @@
+package serve
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+
+	"github.com/debugsidecar/debugsidecar/sidecar/sample"
+	"github.com/debugsidecar/debugsidecar/sidecar/status"
+	"github.com/debugsidecar/debugsidecar/sidecar/warn"
+)
+
+// restartable is a server that a page survives: it can stop, and start anew at
+// the same addresses.
+type restartable struct {
+	*Server
+	stop func()
+}
+
+func restart(t *testing.T, pod, local, token string) restartable {
+	t.Helper()
+	var s *Server
+	eventually(t, "the ports are free again", func() bool {
+		var err error
+		if s, err = New(Options{Addr: pod, LocalAddr: local, Token: token}); err != nil {
+			t.Fatal(err)
+		}
+		if _, got := s.Addrs(); local == "127.0.0.1:0" || got.String() == local {
+			return true
+		}
+		_ = s.Close()
+		return false
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	var all sync.WaitGroup
+	all.Go(func() { _ = s.Run(ctx) })
+	stop := func() { cancel(); all.Wait() }
+	t.Cleanup(stop)
+	return restartable{s, stop}
+}
+
+// The page says when what it shows is old, and goes on by itself when the probe
+// is back, with the alerts that came meanwhile.
+func TestThePageSurvivesARestart(t *testing.T) {
+	browser := newBrowser(t)
+	first := restart(t, "127.0.0.1:0", "127.0.0.1:0", token)
+	calm := calmOne
+	first.Publish(calm(time.Now()))
+	ctx := quietTab(t, browser, 1280, 900)
+	open(t, ctx, first.Link())
+	until(t, ctx, `document.getElementById("word").textContent === "excellent"`)
+	notice := func(words string) string {
+		return fmt.Sprintf(`document.getElementById("notice").checkVisibility() && document.getElementById("notice").textContent.includes(%q)`, words)
+	}
+	until(t, ctx, notice("has not sampled for")) // the same status again and again
+	_, addr := first.Addrs()
+	first.stop()
+	until(t, ctx, notice("does not answer"))
+	screenshot(t, ctx, "scene-stale")
+	second := restart(t, "127.0.0.1:0", addr.String(), token)
+	published(t, second.Server, func(now time.Time) *status.Status { return scripted(now, 1, 1.4, .1) })
+	second.Alert(scriptedAlert(time.Now(), warn.StallPredicted, 2*time.Second, sample.Of(.9)))
+	until(t, ctx, `document.getElementById("word").textContent === "poor" && document.getElementById("notice").hidden`)
+	until(t, ctx, `document.querySelector("#alerts li")?.textContent.includes("A 2 s buffer runs out in 900 ms") === true`)
+	second.stop()
+	third := restart(t, "127.0.0.1:0", addr.String(), NewToken())
+	third.Publish(calm(time.Now()))
+	until(t, ctx, notice("The token is not valid any more"))
+}
+
+// quietTab is a tab whose page may complain: of a server that is gone.
+func quietTab(t *testing.T, browser context.Context, width, height int64) context.Context {
+	t.Helper()
+	ctx, cancel := chromedp.NewContext(browser)
+	t.Cleanup(cancel)
+	ctx, cancel = context.WithTimeout(ctx, 3*time.Minute)
+	t.Cleanup(cancel)
+	if err := chromedp.Do(ctx, chromedp.EmulateViewport(width, height)); err != nil {
+		t.Fatal(err)
+	}
+	return ctx
+}
+
+func TestThePageWorksByKeyboard(t *testing.T) {
+	browser := newBrowser(t)
+	s := running(t, 12, nil)
+	ctx := tab(t, browser, 1280, 900, false)
+	open(t, ctx, s.Link())
+	until(t, ctx, plotHasCurves)
+	press := func(key string) {
+		t.Helper()
+		if err := chromedp.Do(ctx, chromedp.KeyEvent(key)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	focus := func(selector string) {
+		eval[bool](t, ctx, fmt.Sprintf(`(document.querySelector(%q).focus(), true)`, selector))
+	}
+	focus(`#depths input:checked`)
+	press(kb.ArrowRight)
+	until(t, ctx, `document.querySelector("#depths input:checked").value === "4" && document.getElementById("eta-note").textContent !== ""`)
+	focus("#plot")
+	press(kb.ArrowLeft) // from now into the past
+	until(t, ctx, `document.getElementById("at-when").textContent !== "now"`)
+	focus(`#heads th:nth-child(2) button`)
+	press(kb.Enter)
+	until(t, ctx, `document.querySelector("#heads th:nth-child(2)").ariaSort === "ascending" && document.activeElement.textContent === "Stream"`)
+	focus(`#rows tr:nth-child(3) .pick`)
+	press(kb.Enter)
+	until(t, ctx, `document.getElementById("scope").textContent === "of 10.20.0.7:5008" && document.getElementById("word").textContent === "excellent"`)
+	until(t, ctx, `document.querySelectorAll("tr[aria-selected=true]").length === 1`)
+	focus("#all")
+	press(kb.Enter)
+	until(t, ctx, `document.getElementById("word").textContent === "poor"`)
+	eval[bool](t, ctx, `(document.getElementById("filter").value = "5012", document.getElementById("filter").dispatchEvent(new Event("input")))`)
+	until(t, ctx, `document.querySelectorAll("#rows tr").length === 1`)
+}
+
+// Without the token there is no page, and nothing of the pod in the answer.
+func TestWithoutATokenThereIsNoPage(t *testing.T) {
+	browser := newBrowser(t)
+	s := running(t, 2, nil)
+	ctx := quietTab(t, browser, 390, 844)
+	_, addr := s.Addrs()
+	open(t, ctx, "http://"+addr.String()+"/")
+	until(t, ctx, `document.body.innerText.includes("kubectl debugsidecar open POD")`)
+	// Another name of loopback is another host to the browser: no cookie there.
+	_, port, _ := net.SplitHostPort(addr.String())
+	open(t, ctx, s.Link())
+	until(t, ctx, `document.getElementById("word")?.textContent === "poor"`)
+	open(t, ctx, "http://localhost:"+port+"/")
+	until(t, ctx, `document.body.innerText.includes("kubectl debugsidecar open POD")`)
+}
+
+func calmOne(now time.Time) *status.Status { return scripted(now, 1, .02, 0) }
