@@ -7,8 +7,9 @@
 //	go run ./test/stalls check                           no alert knows what comes later
 //	go run ./test/stalls live --out truth.json           the same in real time, over loopback
 //
-// Seeds from TuningSeeds on are for whoever builds a detector; those from
-// ReportingSeeds on are for figures only, and nobody tunes on them.
+// Seeds from TuningSeeds on are for whoever builds a detector, those from
+// GateSeeds on for the tests, and those from ReportingSeeds on for figures only:
+// nobody tunes on them.
 package main
 
 import (
@@ -19,9 +20,10 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Detectors are tuned on the first, judged on the second.
+// Detectors are tuned on the first, tested on the second, judged on the third.
 const (
 	TuningSeeds    = 1
+	GateSeeds      = 4001
 	ReportingSeeds = 7001
 )
 

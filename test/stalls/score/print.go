@@ -29,7 +29,12 @@ func (t *Table) Print(to io.Writer, name string, kinds bool) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	fmt.Fprintf(to, "stall lines: %d, %d of them with no stall near; episodes without one: %d\n", t.Stalls, t.Unfounded, len(t.Missed))
+	if t.Stalls+t.Degraded == 0 {
+		// One who only predicts.
+		_, err := fmt.Fprintln(to)
+		return err
+	}
+	fmt.Fprintf(to, "stall lines: %d, %d of them with no stall near; episodes without one: %d of %d\n", t.Stalls, t.Unfounded, len(t.Missed), t.Episodes)
 	for i, missed := range t.Missed {
 		if i == 10 {
 			fmt.Fprintf(to, "  and %d more\n", len(t.Missed)-i)
@@ -39,9 +44,10 @@ func (t *Table) Print(to io.Writer, name string, kinds bool) error {
 	}
 	sort.Float64s(t.Latencies)
 	sort.Float64s(t.KnownLatencies)
-	fmt.Fprintf(to, "degraded lines: %d; on streams without faults %.2f an hour; told of %d of %d bursts of loss, after its first drop P50 %s s, P99 %s s; after the third could be known P99 %s s\n",
-		t.Degraded, float64(t.CleanDegraded)/math.Max(t.CleanHours, 1e-9), len(t.Latencies), t.Bursts,
-		number(quantile(t.Latencies, .5)), number(quantile(t.Latencies, .99)), number(quantile(t.KnownLatencies, .99)))
+	fmt.Fprintf(to, "degraded lines: %d; on streams without faults %.2f an hour\n", t.Degraded, float64(t.CleanDegraded)/math.Max(t.CleanHours, 1e-9))
+	fmt.Fprintf(to, "bursts of loss (3 in 100 ms, after 10 s without): %d; a degraded line within %g s of when the third could be known: %d; within 10 s: %d, after P50 %s s, P99 %s s; from the first drop P50 %s s, P99 %s s\n",
+		t.Bursts, Prompt, t.Prompt, len(t.Latencies),
+		number(quantile(t.KnownLatencies, .5)), number(quantile(t.KnownLatencies, .99)), number(quantile(t.Latencies, .5)), number(quantile(t.Latencies, .99)))
 	if t.Strangers > 0 {
 		fmt.Fprintf(to, "alerts about no known stream: %d\n", t.Strangers)
 	}

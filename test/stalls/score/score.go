@@ -18,6 +18,9 @@ const (
 	Calm     = "calm"
 )
 
+// Prompt is how soon a burst of loss has to be told of, in seconds.
+const Prompt = .25
+
 // Row is the figures of one depth and kind of fault.
 type Row struct {
 	Depth    float64
@@ -39,8 +42,9 @@ type Table struct {
 	// Hours are stream-hours, of video only.
 	Hours      float64
 	CleanHours float64 // of streams without any fault
-	// Missed has each episode without a stall line.
-	Missed []string
+	// Missed has each episode without a stall line, of all Episodes.
+	Missed   []string
+	Episodes int
 	// Unfounded counts stall lines with no stall near; Stalls all of them.
 	Unfounded, Stalls int
 	// CleanDegraded counts degraded lines on streams without any fault; Degraded
@@ -49,7 +53,8 @@ type Table struct {
 	// Latencies are from the first drop of each burst to the degraded line, in
 	// seconds; KnownLatencies from when the third drop could be known.
 	Latencies, KnownLatencies []float64
-	Bursts                    int
+	// Bursts are all, Prompt those told of in time.
+	Bursts, Prompt int
 	// Faulty has a line for each wrong alert and each unforeseen episode.
 	Faulty []string
 	// Strangers counts alerts about no video stream of the truth.
@@ -221,6 +226,7 @@ func episodesAt(s record.Stream, depth float64) []record.Episode {
 // before it starts until a second after its end.
 func (t *Table) stalls(s record.Stream, alerts []Alert, depth, duration float64) {
 	episodes := episodesAt(s, depth)
+	t.Episodes += len(episodes)
 	told := make([]bool, len(episodes))
 	for _, a := range alerts {
 		if a.Kind != Stalled || a.Buffer != depth {
@@ -267,6 +273,9 @@ func (t *Table) degraded(s record.Stream, alerts []Alert, duration float64) {
 		if at, ok := slices.BinarySearch(lines, b.First); ok || at < len(lines) && lines[at] <= b.Known+Window {
 			t.Latencies = append(t.Latencies, lines[at]-b.First)
 			t.KnownLatencies = append(t.KnownLatencies, lines[at]-b.Known)
+			if lines[at]-b.Known <= Prompt {
+				t.Prompt++
+			}
 		}
 	}
 }

@@ -54,8 +54,13 @@ func Anomalies(r relay.Result, s relay.Stream, until time.Duration) []time.Durat
 
 // Blame returns the fault that an episode is due to, and its first anomaly. A
 // fault is to blame from its start until its last anomaly, plus the depth: of
-// several, the first. ok is false if none is.
+// several, the first that is no blip. ok is false if none is.
 func Blame(faults []scenario.Fault, stream int, anomalies []time.Duration, start, depth time.Duration) (fault scenario.Fault, anomaly time.Duration, ok bool) {
+	blame := func(f scenario.Fault, at time.Duration) {
+		if !ok || fault.Blip && !f.Blip {
+			fault, anomaly, ok = f, at, true
+		}
+	}
 	for i, f := range faults {
 		if !f.Hits(stream) || f.Start > start {
 			continue
@@ -67,7 +72,7 @@ func Blame(faults []scenario.Fault, stream int, anomalies []time.Duration, start
 		if anomalies[at] > start {
 			// A viewer whose buffer is empty for good suffers before it can be seen.
 			if start <= f.End() {
-				return f, start, true
+				blame(f, start)
 			}
 			continue
 		}
@@ -81,10 +86,10 @@ func Blame(faults []scenario.Fault, stream int, anomalies []time.Duration, start
 			last = a
 		}
 		if start <= max(last, f.End())+depth+time.Second {
-			return f, anomalies[at], true
+			blame(f, anomalies[at])
 		}
 	}
-	return scenario.Fault{}, 0, false
+	return fault, anomaly, ok
 }
 
 func startsBetween(faults []scenario.Fault, stream int, from, to time.Duration) bool {
