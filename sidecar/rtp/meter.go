@@ -68,7 +68,9 @@ func (m *Meter) follow(f *tap.Flow) bool {
 	step := int64(int32(f.Timestamp - m.prev.Timestamp))
 	passed := time.Duration(f.Last - m.prev.Last)
 	differs := m.rate.duration(step) - passed
-	if m.over || f.Restarts != m.prev.Restarts || differs > jump || differs < -jump {
+	// Sequence numbers that begin anew say less: many of them may have been
+	// overtaken.
+	if m.over || differs > jump || differs < -jump {
 		m.over = false
 		m.restart(f)
 		return true

@@ -1,52 +1,49 @@
 package warn
 
-// pace is how the media's own time between pictures develops: a camera that dies
-// takes ever longer for each.
+// pace is how fast pictures come: a camera that dies takes ever longer for each.
+// It counts pictures as they arrive, which those out of order do not blur.
 type pace struct {
-	// gaps are the mean times between pictures, by the media's own clock, of
-	// periods that ended at.
-	gaps  [paceSamples]float64
-	at    [paceSamples]float64
+	gaps  [paceSamples]float64 // mean times between pictures, of the last periods
 	count int
-	// span and frames are those of the period at hand.
-	span, frames, begun float64
+	// frames are those of the period at hand, which began at.
+	frames, begun float64
 }
 
 const (
-	paceSamples = 32
-	paceEvery   = 0.4 // seconds
+	paceSamples = 8
+	// A period is at least so long and has so many pictures, or is the longest.
+	paceEvery   = 0.35 // seconds
+	paceFrames  = 3
+	paceLongest = 1.0
 )
 
-// add takes how far the media went in a sample, and its pictures.
-func (p *pace) add(now, ahead, frames float64) {
-	p.span, p.frames = p.span+ahead, p.frames+frames
+func (p *pace) add(now, frames float64) {
 	if p.begun == 0 {
 		p.begun = now
-	}
-	if now-p.begun < paceEvery || p.frames < 1 {
 		return
 	}
-	p.gaps[p.count%paceSamples], p.at[p.count%paceSamples] = p.span/p.frames, now
+	p.frames += frames
+	span := now - p.begun
+	if span < paceEvery-0.01 || p.frames < paceFrames && span < paceLongest {
+		return
+	}
+	p.gaps[p.count%paceSamples] = span / max(p.frames, 1)
 	p.count++
-	p.span, p.frames, p.begun = 0, 0, now
+	p.frames, p.begun = 0, now
 }
 
-// trend returns the gap that is to be expected now and its growth in seconds a
-// second, by least squares over the last span seconds.
-func (p *pace) trend(now, span float64) (gap, growth float64, n int) {
-	var sx, sy, sxx, sxy, k float64
-	for i := range min(p.count, paceSamples) {
-		j := (p.count - 1 - i) % paceSamples
-		x := p.at[j] - now
-		if x < -span {
-			break
-		}
-		y := p.gaps[j]
-		sx, sy, sxx, sxy, k = sx+x, sy+y, sxx+x*x, sxy+x*y, k+1
+// ago returns the mean time between pictures n periods back.
+func (p *pace) ago(n int) float64 { return p.gaps[(p.count-1-n+paceSamples)%paceSamples] }
+
+// slowing returns how much longer than nominal pictures take, and by how much of
+// a nominal interval that grows each period; 0 if it does not grow.
+func (p *pace) slowing(nominal float64) (ratio, growth float64) {
+	if p.count < 5 {
+		return 0, 0
 	}
-	if det := k*sxx - sx*sx; k >= 4 && det > 0 {
-		growth = (k*sxy - sx*sy) / det
-		return (sy - growth*sx) / k, growth, int(k)
+	now, before, first := p.ago(0)/nominal, p.ago(1)/nominal, p.ago(2)/nominal
+	if now < before*0.97 || before < first*0.97 || p.ago(3)/nominal > before {
+		return now, 0
 	}
-	return 0, 0, int(k)
+	return now, (now - first) / 2
 }

@@ -98,8 +98,7 @@ func (d *Detector) evidence(what symptom) map[string]Evidence {
 			e["lag_growth"] = Evidence{Value: round(p.slope(20)), Unit: "s/s", Scope: PodNetwork}
 		}
 		if what == slowing {
-			gap, _, _ := d.pace.trend(p.now, 4)
-			e["frame_interval"] = Evidence{Value: round(gap), Unit: "s", Scope: PodNetwork}
+			e["frame_interval"] = Evidence{Value: round(d.pace.ago(0)), Unit: "s", Scope: PodNetwork}
 		}
 	}
 	if r.lost >= 0.5 {

@@ -14,6 +14,7 @@ type depth struct {
 	raised    float64 // when last
 	safe      float64 // since when nothing threatens
 	waiting   bool    // the viewer waits at this moment
+	waited    bool    // has waited since the last prediction
 	told      float64 // when a stall was told last
 	holes     int     // those before were shown
 }
@@ -24,9 +25,12 @@ const (
 	raiseAt = 0.72
 	keepAt  = 0.35
 	// repeat is how often a prediction that stands is told again.
-	repeat = 6.0
+	repeat = 4.0
 	// retell is how long after a stall the next one is told of.
 	retell = 0.8
+	// again is how long after a stall another one is predicted: those before are
+	// the same trouble.
+	again = 3.0
 	// calm is how long nothing may threaten until all is clear.
 	calm = 2.0
 	// warmUp is how long a stream is watched before anything is predicted.
@@ -52,14 +56,17 @@ func (d *Detector) watch(x *depth, f *Forecast, wasRead, wasReadAt float64) {
 		x.safe = p.now
 		// Each gap is told, but not more than one a second.
 		if !x.waiting && (!x.stalled || p.now-x.told >= retell) {
-			x.stalled, x.raised, x.told = true, p.now, p.now
+			x.stalled, x.told = true, p.now
 			d.raise(Stalled, x, threat{probability: 1, what: d.mainSymptom(t)})
 		}
-		x.waiting = true
+		x.waiting, x.waited = true, true
 		return
+	case x.stalled && p.now-x.told < again:
+		x.safe = max(x.safe, p.now-calm/2)
 	case t.probability >= raiseAt:
 		x.safe = p.now
-		if !x.predicted || p.now-x.raised >= repeat {
+		if !x.predicted || p.now-x.raised >= repeat || x.waited {
+			x.waited = false
 			x.predicted, x.raised = true, p.now
 			d.raise(StallPredicted, x, t)
 		}
@@ -109,9 +116,42 @@ type excursion struct {
 	on        bool
 	began     float64
 	peak      float64
-	silent    bool
+	kind      int
 	silence   float64 // since when, 0 if pictures come
 	holeCount int
+	// peaks are those of the last excursions, which ended at.
+	peaks, ends [habit]float64
+	count       int
+}
+
+// habit is how many excursions are looked at to know what is usual: a large
+// picture that takes long, again and again, threatens nobody.
+const (
+	habit     = 6
+	habitSpan = 90.0 // seconds
+	habitual  = 3    // of them are one
+)
+
+// usual returns how high the lag rises here all the time: the second highest of
+// the last peaks, 0 if they are few.
+func (e *excursion) usual(now float64) float64 {
+	var first, second float64
+	n := 0
+	for i := range min(e.count, habit) {
+		if now-e.ends[i] > habitSpan {
+			continue
+		}
+		n++
+		if v := e.peaks[i]; v > first {
+			first, second = v, first
+		} else {
+			second = max(second, v)
+		}
+	}
+	if n < habitual {
+		return 0
+	}
+	return second
 }
 
 const (
@@ -123,7 +163,7 @@ func (e *excursion) follow(d *Detector) {
 	p := &d.playout
 	nominal := p.frame.nominal()
 	quiet := p.quiet()
-	if quiet > stallGap(nominal)-nominal {
+	if quiet > stallGap(nominal)-nominal && p.silence() == sudden {
 		if e.silence == 0 {
 			e.silence, e.holeCount = p.readAt, p.holeCount
 		}
@@ -134,16 +174,16 @@ func (e *excursion) follow(d *Detector) {
 	height := p.lag - p.floor(trail)
 	switch {
 	case !e.on && height > excursionFrom:
-		e.on, e.began, e.peak, e.silent = true, p.now, p.lag, quiet > 0.1
+		e.on, e.began, e.peak, e.kind = true, p.now, p.lag, gradual
 	case e.on && height < excursionTo:
 		e.on = false
-		kind := gradual
-		if e.silent {
-			kind = sudden
-		}
-		d.options.History.add(kind, e.peak)
+		d.options.History.add(e.kind, e.peak)
+		e.peaks[e.count%habit], e.ends[e.count%habit] = e.peak, p.now
+		e.count++
 	case e.on:
 		e.peak = max(e.peak, p.lag)
-		e.silent = e.silent || quiet > 0.3
+		if quiet > 0.25 && e.kind == gradual && p.now-e.began < 1 {
+			e.kind = p.silence()
+		}
 	}
 }

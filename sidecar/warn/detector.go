@@ -102,9 +102,8 @@ func (d *Detector) media(s *sample.Sample, lost float64) {
 			d.depths[i].restart()
 		}
 	}
-	before, had := p.newest, p.count > 0
 	wasRead, wasReadAt := p.read, p.readAt
-	p.advance(s, d.socket.bytes(s))
+	p.advance(s, d.socket.bytes(s, d.options.History))
 	interval := sample.Interval.Seconds() / max(float64(m.Frames), 1)
 	if m.Frames == 0 {
 		interval = p.now - p.newestAt
@@ -118,11 +117,12 @@ func (d *Detector) media(s *sample.Sample, lost float64) {
 	} else if m.Packets > 0 {
 		d.replaced = false
 	}
-	if had && lost <= 0 {
-		d.pace.add(p.now, p.newest-before, float64(m.Frames))
+	d.pace.add(p.now, float64(m.Frames))
+	gaps := 1.0 // how the socket's drops are spread is not known
+	if m.Lost > 0 {
+		gaps = min(float64(m.Gaps), lost)
 	}
-	k := int(stallGap(nominal)/nominal+0.999) - 1
-	reached := d.runs.add(float64(m.Frames), sample.Interval.Seconds()/nominal, float64(m.Packets), float64(m.Gaps), lost, k)
+	reached := d.runs.add(float64(m.Frames), sample.Interval.Seconds()/nominal, float64(m.Packets), gaps, lost, runOf(nominal))
 	d.brokenChance = max(reached, d.brokenChance*0.9)
 	if reached > 0.6 {
 		p.addHole(hole{from: p.newest - stallGap(nominal), to: p.newest})

@@ -1,6 +1,10 @@
 package warn
 
-import "math"
+import (
+	"math"
+
+	"github.com/debugsidecar/debugsidecar/sidecar/sample"
+)
 
 // threat is what may make a viewer's buffer run out.
 type threat struct {
@@ -26,6 +30,8 @@ const (
 	horizon = 10.0
 	// slopes below this are a clock that drifts.
 	leastSlope = 0.03
+	// mostSlope is that of an outage, which silent judges.
+	mostSlope = 0.85
 )
 
 // forecast returns the worst threat to a buffer.
@@ -64,9 +70,13 @@ func (d *Detector) silent(buffer float64) threat {
 	if quiet < max(0.1, 2*nominal) {
 		return threat{}
 	}
+	if p.lag < d.excursion.usual(p.now)*1.1+0.03 {
+		return threat{}
+	}
 	enough := buffer + stallGap(nominal) - nominal
-	chance := d.options.History.beyond(sudden, p.lag, enough)
-	if quiet > stallGap(nominal)-nominal {
+	kind := p.silence()
+	chance := d.options.History.beyond(kind, p.lag, enough)
+	if kind == sudden && quiet > stallGap(nominal)-nominal {
 		// It may be the camera, or all that was sent may be lost: then no buffer
 		// helps.
 		h := d.options.History.lostShare()
@@ -76,43 +86,78 @@ func (d *Detector) silent(buffer float64) threat {
 }
 
 // drains is that less comes than is shown.
+//
+// A buffer that runs out slowly is no stall by itself: pictures are late, and
+// shown when they come. It takes a jump: a large picture on a narrow way.
 func (d *Detector) drains(buffer float64) threat {
 	p := &d.playout
-	left := d.left(buffer)
-	slow, fast := p.slope(20), p.slope(8)
-	slope := min(slow, max(fast, slow/2))
-	height := p.lag - p.floor(trail)
-	if slope < leastSlope || height < 0.1 {
+	now, before, first := p.peak(0, 10), p.peak(10, 10), p.peak(20, 10)
+	slope := (now - first) / 2
+	if p.count < 60 || slope < leastSlope || slope > mostSlope || now < before+leastSlope || before < first+leastSlope ||
+		now-p.floor(trail) < 0.12 || p.lag < now-0.05 {
 		return threat{}
 	}
-	eta := max(left, 0) / slope
-	if eta > horizon {
+	nominal := p.frame.nominal()
+	enough := stallGap(nominal) - nominal
+	jump := p.jump(40) - slope*3*sample.Interval.Seconds()
+	jumpy := min(1, (jump/enough-0.4)*2)
+	if jumpy <= 0 {
 		return threat{}
 	}
-	chance := d.options.History.beyond(gradual, p.lag, buffer+0.1)
-	return threat{probability: chance, eta: eta, what: draining}
+	eta := max(buffer+enough-now, 0) / slope
+	if eta > horizon || now < d.excursion.usual(p.now)*1.15+0.03 {
+		return threat{}
+	}
+	// A blip is over within a moment; what has outlasted it stays for a while.
+	lasted := p.now - d.excursion.began
+	chance := min(1, lasted/outlasted) * math.Exp(-max(0, lasted+eta-max(lasted, staying))/fading)
+	if now > buffer+enough+alreadyLate {
+		chance *= 0.6 // pictures are late for a while, and it was no stall
+	}
+	return threat{probability: chance * jumpy, eta: eta, what: draining}
 }
+
+// How faults last that build up: they are blips unless they outlasted so much,
+// they stay for so long, and then fade.
+const (
+	outlasted = 1.0
+	staying   = 3.0
+	fading    = 8.0
+	// alreadyLate is how much later than the buffer's end pictures may be.
+	alreadyLate = 0.3
+)
 
 // slows is a camera that takes ever longer for a picture.
 func (d *Detector) slows(buffer float64) threat {
 	p := &d.playout
 	nominal := p.frame.nominal()
-	gap, growth, n := d.pace.trend(p.now, 4)
-	if n < 6 || gap < 1.5*nominal || growth <= 0.002 {
+	ratio, growth := d.pace.slowing(nominal)
+	// If pictures are late as well, they were taken in time.
+	if growth < 0.06 || ratio < 1.3 || p.order.grown() < 2+p.order.depth || p.lateness(10) > 0.06 || d.seen.lost+d.seen.dropped > 0.3 {
 		return threat{}
 	}
-	wait := max(0, stallGap(nominal)-gap) / growth
-	if wait > horizon {
-		return threat{}
-	}
-	ratio := gap / stallGap(nominal)
-	return threat{probability: min(0.95, 0.3+0.7*ratio), eta: wait + max(d.left(buffer), 0), what: slowing}
+	wait := max(0, stallGap(nominal)/nominal-ratio) / growth * paceEvery
+	return threat{probability: min(0.95, 0.5+0.2*ratio), eta: min(wait, horizon) + max(d.left(buffer), 0), what: slowing}
 }
 
 // breaks is loss that goes on: so many pictures in a row may be broken.
 func (d *Detector) breaks(buffer float64) threat {
-	if d.brokenChance < 0.05 {
+	chance := d.brokenChance
+	nominal := d.playout.frame.nominal()
+	wait := 0.0
+	if d.runs.sustained() {
+		q := d.runs.broken
+		each := math.Pow(q, float64(runOf(nominal))) * (1 - min(q, 0.9))
+		if ahead := 0.9 * (1 - math.Pow(1-each, lossAhead/nominal)); ahead > chance {
+			chance, wait = ahead, min(nominal/each, horizon)
+		}
+	}
+	if chance < 0.05 {
 		return threat{}
 	}
-	return threat{probability: d.brokenChance, eta: max(d.left(buffer), 0), what: broken}
+	return threat{probability: chance, eta: max(d.left(buffer), 0) + wait, what: broken}
 }
+
+// lossAhead is for how long loss is taken to go on, in seconds, once it has for a
+// while.
+const lossAhead = 4.0

@@ -5,16 +5,20 @@ import "math"
 // History is what was learned of faults: how high the lag rose in those that
 // are over. It is not safe for concurrent use.
 type History struct {
-	peaks [2][]float64 // by kind, in seconds of lag; the latest ones
-	next  [2]int
+	peaks [kinds][]float64 // in seconds of lag; the latest ones
+	next  [kinds]int
 	// lost of silences ended with pictures missing, late with pictures late.
 	lost, late float64
+	// factor is what sockets here count for a byte.
+	factor float64
 }
 
 // Kinds of faults that last differently.
 const (
 	sudden  = iota // nothing comes
-	gradual        // less comes than should
+	unread         // nothing is read
+	gradual        // less comes, or is read, than should
+	kinds
 )
 
 // remembered is how many faults of a kind are.
@@ -22,7 +26,11 @@ const remembered = 64
 
 // NewHistory returns one that knows nothing.
 func NewHistory() *History {
-	return &History{peaks: [2][]float64{make([]float64, 0, remembered), make([]float64, 0, remembered)}}
+	h := new(History)
+	for i := range h.peaks {
+		h.peaks[i] = make([]float64, 0, remembered)
+	}
+	return h
 }
 
 // add notes a fault that is over.
@@ -35,12 +43,11 @@ func (h *History) add(kind int, peak float64) {
 	h.next[kind] = (h.next[kind] + 1) % remembered
 }
 
-// prior is how much what is assumed counts, in faults; tail is the exponent of
-// the distribution that is assumed: that of durations which span orders of
-// magnitude.
+// prior is how much what is assumed counts, in faults: that how long they last
+// spans orders of magnitude, up to longest.
 const (
-	prior = 3.0
-	tail  = 0.35
+	prior   = 3.0
+	longest = 10.0 // seconds
 )
 
 // beyond returns the probability that a fault which has reached so much goes on
@@ -58,7 +65,8 @@ func (h *History) beyond(kind int, reached, height float64) float64 {
 			}
 		}
 	}
-	assumed := math.Pow(max(reached, 0.05)/max(height, 0.05), tail)
+	reached = max(reached, 0.05)
+	assumed := max(0, math.Log(longest/height)) / math.Log(longest/min(reached, longest/2))
 	return (float64(above) + prior*assumed) / (float64(all) + prior)
 }
 

@@ -57,3 +57,11 @@ func (o *order) add(ahead, frames float64) (missing float64, ago int) {
 	o.depth = max(o.depth*orderFade, min(highest-o.now, maxOrder))
 	return after - highest, ago
 }
+
+// grown returns by how many pictures too few came over all samples remembered.
+func (o *order) grown() float64 {
+	if o.count < orderSamples {
+		return 0
+	}
+	return o.now - o.ago(orderSamples-1)
+}

@@ -112,27 +112,32 @@ func (p *playout) advance(s *sample.Sample, queueBytes float64) {
 		p.base = max(p.base, p.readAt-p.read)
 	}
 	latest := p.ago(0)
-	latest.lag = p.readAt - p.read - p.base
+	latest.readLag = p.readAt - p.read - p.base
+	latest.lag = latest.readLag
 	if p.order.depth > 0.5 {
 		// A picture that others refer to comes before its time; those count that
 		// come last.
-		for i := 1; i < min(orderSamples, p.count); i++ {
+		for i := 1; i < min(2+int((1+p.order.depth)*d/sample.Interval.Seconds()), p.count, trail); i++ {
 			latest.lag = max(latest.lag, p.ago(i).readLag)
 		}
-		latest.readLag = p.readAt - p.read - p.base
 	}
 	// The next picture is due d after the last.
 	p.lag = max(latest.lag, p.now-p.base-p.read-d*(1+p.order.depth))
 	latest.lag, latest.queue = p.lag, p.queue
 }
 
-// quiet is for how long the next picture has been due.
+// quiet is for how long the next picture has been due at the application.
 func (p *playout) quiet() float64 {
-	last := p.readAt
-	if p.queue == 0 {
-		last = max(last, p.heardAt)
+	return p.now - max(p.readAt, p.heardAt-p.queue) - p.frame.nominal()
+}
+
+// silence returns the kind of fault that a silence is: whether nothing comes, or
+// what comes is not read.
+func (p *playout) silence() int {
+	if p.queue > 0.1 && p.now-p.heardAt < p.queue {
+		return unread
 	}
-	return p.now - last - p.frame.nominal()
+	return sudden
 }
 
 // reading finds the picture that the application reads now: the one that arrived
@@ -190,6 +195,38 @@ func (p *playout) slope(n int) float64 {
 		return 0
 	}
 	return (now.lag - before.lag) / (now.at - before.at)
+}
+
+// lateness returns how much later pictures are than n samples ago, those that
+// came.
+func (p *playout) lateness(n int) float64 {
+	if p.count <= n {
+		return 0
+	}
+	now, before := math.Inf(-1), math.Inf(-1)
+	for i := range 4 {
+		now = max(now, p.ago(min(i, p.count-1)).readLag)
+		before = max(before, p.ago(min(n+i, p.count-1)).readLag)
+	}
+	return now - before
+}
+
+// peak returns the highest lag of n samples, skip samples back.
+func (p *playout) peak(skip, n int) float64 {
+	high := math.Inf(-1)
+	for i := skip; i < min(skip+n, p.count, trail); i++ {
+		high = max(high, p.ago(i).lag)
+	}
+	return high
+}
+
+// jump returns the largest rise of the lag within three of the last n samples.
+func (p *playout) jump(n int) float64 {
+	rise := 0.0
+	for i := 0; i < min(n, p.count-3, trail-3); i++ {
+		rise = max(rise, p.ago(i).lag-min(p.ago(i+1).lag, p.ago(i+2).lag, p.ago(i+3).lag))
+	}
+	return rise
 }
 
 // floor returns the smallest lag of the last n samples.

@@ -1,6 +1,9 @@
 package warn
 
-import "math"
+import (
+	"math"
+	"math/bits"
+)
 
 // runs follows how likely it is that so many pictures in a row are broken that
 // their gap is a stall. A tap sees how many packets are missing, not of which
@@ -15,6 +18,8 @@ type runs struct {
 	// packets a picture has.
 	broken, packets float64
 	rest, before    float64
+	// lossy has a bit for each of the last samples that lost any.
+	lossy uint32
 }
 
 // maxRun is the longest run that is told apart, for 60 pictures a second and
@@ -53,14 +58,18 @@ func (r *runs) add(frames, due, packets, gaps, lost float64, k int) float64 {
 			share = 1
 			if r.before > 0 {
 				// It may be the rest of the picture that the sample before broke.
-				share = 0.5 + 0.5*min(1, lost/size)
+				share = 0.3 + 0.7*min(1, lost/size)
 			}
 		}
 	} else if r.quiet++; r.quiet > 20 {
 		r.active = false
 	}
 	r.before = lost
-	r.broken += 0.3 * (share - r.broken)
+	r.lossy <<= 1
+	if lost > 0 {
+		r.lossy |= 1
+	}
+	r.broken += 0.15 * (share - r.broken)
 	k = min(max(k, 1), maxRun)
 	reached := 0.0
 	for range int(n) {
@@ -79,3 +88,9 @@ func (r *runs) add(frames, due, packets, gaps, lost float64, k int) float64 {
 	}
 	return min(reached, 1)
 }
+
+// sustained says whether loss is more than a burst.
+func (r *runs) sustained() bool { return r.active && bits.OnesCount32(r.lossy&0x3ff) >= 4 }
+
+// runOf returns how many broken pictures in a row are a stall.
+func runOf(nominal float64) int { return int(math.Ceil(stallGap(nominal)/nominal-0.05)) - 1 }

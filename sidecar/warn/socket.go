@@ -16,24 +16,24 @@ type socket struct {
 }
 
 // ratioSamples is over how many samples of growth the ratio is taken.
-const ratioSamples = 5
+const ratioSamples = 3
 
 // bytes returns how many of the stream's bytes wait.
-func (q *socket) bytes(s *sample.Sample) float64 {
+func (q *socket) bytes(s *sample.Sample, h *History) float64 {
 	if !s.Socket.Known {
 		*q = socket{}
 		return 0
 	}
 	now := float64(s.Socket.Queue)
 	if q.factor == 0 {
-		q.factor = 1
+		q.factor = max(h.factor, 1)
 	}
 	if q.known && now > q.queue && s.Media.Bytes > 0 {
 		q.grown += now - q.queue
 		q.arrived += float64(s.Media.Bytes)
 		if q.idle++; q.idle >= ratioSamples {
 			if ratio := q.grown / q.arrived; ratio > q.factor*1.05 && ratio < 20 {
-				q.factor = ratio
+				q.factor, h.factor = ratio, ratio
 			}
 			q.grown, q.arrived, q.idle = 0, 0, 0
 		}
