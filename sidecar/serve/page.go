@@ -16,10 +16,14 @@ var (
 	pageHTML string
 	//go:embed page/page.css
 	pageCSS string
-	//go:embed page/page.js
-	pageJS string
+	//go:embed page/figures.js
+	figuresJS string
 	//go:embed page/plot.js
 	plotJS string
+	//go:embed page/streams.js
+	streamsJS string
+	//go:embed page/page.js
+	pageJS string
 )
 
 // page is the one page, with the policy under which a browser runs it.
@@ -28,7 +32,7 @@ type page struct {
 }
 
 func newPage(pictures bool) *page {
-	script := plotJS + pageJS
+	script := figuresJS + plotJS + streamsJS + pageJS
 	shown := "off"
 	if pictures {
 		shown = "on"

@@ -1,4 +1,3 @@
-"use strict";
 // The plot: what is left in the viewer's buffer and the lag above, loss below,
 // health as a ribbon between them, alerts as lines through all.
 const plot = (() => {
