@@ -32,19 +32,19 @@ type Capture struct {
 	started time.Time
 	changed chan struct{} // has a token when what is wanted changed
 
-	mu       sync.Mutex
-	now      Snapshot
-	playing  bool // the present session has played
-	pace     pace
+	mu      sync.Mutex
+	now     Snapshot
+	playing bool // the present session has played
+	pace    pace
 	// errorsBefore is Errors when a frame was checked last.
 	errorsBefore uint64
-	newest   wire.Frame // with a picture
-	memory   *wire.Memory
-	pictures bool
-	alert    bool
-	quietAt  time.Time // when the last alert ended
-	marks    Marks
-	marked   uint64 // counts changes of marks
+	newest       wire.Frame // with a picture
+	memory       *wire.Memory
+	pictures     bool
+	alert        bool
+	quietAt      time.Time // when the last alert ended
+	marks        Marks
+	marked       uint64 // counts changes of marks
 
 	reading  sync.RWMutex // held while memory is read
 	unmapped bool
@@ -201,6 +201,10 @@ func (c *Capture) sessions(ctx context.Context) {
 		c.o.Log.Warn("the capture failed", "source", Mask(c.o.Source), "cause", end.cause, "why", end.why)
 		wait := pause.NextBackOff()
 		why := end.why
+		if end.cause == Credentials || end.cause == Refused {
+			// Nothing changes by itself, and cameras lock out who tries too often.
+			wait = c.o.BreakFor
+		}
 		if breaker.State() == gobreaker.StateOpen {
 			wait = c.o.BreakFor + time.Millisecond
 			why = fmt.Sprintf("%s; no try for %v after %d that failed", end.why, c.o.BreakFor, c.o.BreakAfter)

@@ -46,12 +46,12 @@ var fakes = map[string]func(conn *net.UnixConn, memory *wire.Memory){
 	},
 	"floods": func(conn *net.UnixConn, _ *wire.Memory) {
 		for {
-			fakeSend(conn, []byte(`{"state":"alive"}`))
+			fakeSend(conn, wire.Alive)
 		}
 	},
 	"deaf": func(conn *net.UnixConn, _ *wire.Memory) {
 		for {
-			fakeSend(conn, []byte(`{"state":"alive"}`))
+			fakeSend(conn, wire.Alive)
 			time.Sleep(50 * time.Millisecond)
 		}
 	},
@@ -73,7 +73,7 @@ var fakes = map[string]func(conn *net.UnixConn, memory *wire.Memory){
 	"stops playing": func(conn *net.UnixConn, _ *wire.Memory) {
 		fakeFrames(conn, 3)
 		for {
-			fakeSend(conn, []byte(`{"state":"alive"}`))
+			fakeSend(conn, wire.Alive)
 			time.Sleep(50 * time.Millisecond)
 		}
 	},

@@ -35,6 +35,7 @@ type session struct {
 	conn   *net.UnixConn
 	errors *os.File // the child's standard error
 	began  time.Time
+	weight scales
 	wg     sync.WaitGroup
 	ended  chan struct{} // closed when the child said or did its last
 
@@ -92,7 +93,7 @@ func (c *Capture) start() (*session, error) {
 		return nil, errors.Join(err, conn.Close(), r.Close())
 	}
 	now := time.Now()
-	s := &session{c: c, child: child, conn: conn, errors: r, began: now, heard: now, ended: make(chan struct{})}
+	s := &session{c: c, child: child, conn: conn, errors: r, began: now, heard: now, weight: newScales(child.PID()), ended: make(chan struct{})}
 	s.wg.Go(s.listen)
 	s.wg.Go(s.readErrors)
 	return s, nil
@@ -115,6 +116,7 @@ func (s *session) close() {
 	_ = s.errors.SetReadDeadline(time.Now().Add(time.Second))
 	s.wg.Wait()
 	s.errors.Close()
+	s.weight.close()
 	s.c.mu.Lock()
 	s.c.now.WorkerBytes = 0
 	s.c.mu.Unlock()
@@ -142,7 +144,7 @@ func (s *session) watch(ctx context.Context) (why ending) {
 		pictures, marked = s.passOn(pictures, marked)
 		if now.Sub(weighed) > time.Second {
 			weighed = now
-			if bytes := resident(s.child.PID()); bytes > c.o.MemoryLimit {
+			if bytes := s.weight.read(); bytes > c.o.MemoryLimit {
 				return ending{failed: true, cause: Decoder, why: fmt.Sprintf("the capture program grew to %d MiB", bytes>>20)}
 			} else {
 				c.mu.Lock()
@@ -218,17 +220,24 @@ func (s *session) passOn(pictures bool, marked uint64) (bool, uint64) {
 	c.mu.Lock()
 	want, count, marks := c.pictures, c.marked, c.marks
 	c.mu.Unlock()
-	var order wire.Order
-	if want != pictures {
-		order.Pictures = &want
-	}
-	if count != marked {
-		order.Marks = &marks
-	}
-	if order == (wire.Order{}) || s.order(order) != nil {
+	if want == pictures && count == marked {
 		return pictures, marked
 	}
+	if s.order(changes(want, want != pictures, marks, count != marked)) != nil {
+		return pictures, marked // next time
+	}
 	return want, count
+}
+
+// changes allocates, so it is not a part of passOn.
+func changes(pictures, picturesChanged bool, marks Marks, marksChanged bool) (order wire.Order) {
+	if picturesChanged {
+		order.Pictures = &pictures
+	}
+	if marksChanged {
+		order.Marks = &marks
+	}
+	return order
 }
 
 // order does not wait for a child that does not listen; the watchdog takes it.
@@ -297,9 +306,12 @@ func (s *session) hear(message []byte) error {
 		s.c.took(f)
 		return nil
 	}
-	r, err := wire.ParseReport(message)
-	if err != nil {
-		return err
+	var r wire.Report
+	if !wire.IsAlive(message) {
+		var err error
+		if r, err = wire.ParseReport(message); err != nil {
+			return err
+		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -412,21 +424,4 @@ func (s *session) died() string {
 		return "the capture program: " + s.lastLine
 	}
 	return "the capture program ended with status " + strconv.Itoa(state.ExitCode())
-}
-
-// resident is the memory of a process in bytes, 0 if it can't be known.
-func resident(pid int) int64 {
-	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/statm")
-	if err != nil {
-		return 0
-	}
-	fields := strings.Fields(string(data))
-	if len(fields) < 2 {
-		return 0
-	}
-	pages, err := strconv.ParseInt(fields[1], 10, 64)
-	if err != nil {
-		return 0
-	}
-	return pages * int64(os.Getpagesize())
 }

@@ -6,6 +6,7 @@ import (
 	"image"
 	"image/jpeg"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"sync"
@@ -181,5 +182,60 @@ func TestFileIsPlayedToItsEndAtItsPace(t *testing.T) {
 	}
 	if took := time.Since(started); took < 2900*time.Millisecond {
 		t.Errorf("3 s of video took %v", took)
+	}
+}
+
+// The child's pictures and records cost the probe no memory: what is left is its
+// timers' and the scheduler's.
+func TestPlayingCostsTheProbeNoAllocation(t *testing.T) {
+	c := play(t, capture.Options{Source: camera(t, "").URL})
+	c.WantPictures(true)
+	await(t, c, "30 frames", frames(30))
+	_, number := picture(t, c, 0)
+	const n = 150
+	var before, after runtime.MemStats
+	end := c.Snapshot().Frames + n
+	runtime.ReadMemStats(&before)
+	for taken := 0; c.Snapshot().Frames < end || taken < n/4; time.Sleep(10 * time.Millisecond) {
+		if _, newer, ok := c.Picture(number); ok {
+			number = newer
+			taken++
+		}
+	}
+	runtime.ReadMemStats(&after)
+	if perFrame := float64(after.Mallocs-before.Mallocs) / n; perFrame > 0.2 {
+		t.Errorf("%.2f allocations a frame", perFrame)
+	}
+}
+
+func TestDamageShowsAsErrorsAndArtefacts(t *testing.T) {
+	needs(t)
+	dir := t.TempDir()
+	whole, broken := filepath.Join(dir, "whole.mp4"), filepath.Join(dir, "broken.mp4")
+	if err := peer.Clip(whole, 640, 360, 4); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("ffmpeg", "-loglevel", "error", "-i", whole, "-c", "copy", "-bsf:v", "noise=amount=3000", broken).CombinedOutput(); err != nil {
+		t.Fatalf("ffmpeg: %v: %s", err, out)
+	}
+	for path, damaged := range map[string]bool{whole: false, broken: true} {
+		c := play(t, capture.Options{Source: path, Local: true, Mode: capture.Always, CheckEvery: 50 * time.Millisecond})
+		s := await(t, c, "over", func(s capture.Snapshot) bool { return s.State == capture.Closed && s.Frames > 0 })
+		if s.Checked < 20 || (s.Errors > 0) != damaged {
+			t.Errorf("damaged: %v; %+v", damaged, s)
+		}
+		if damaged && s.Artefacts == 0 {
+			t.Errorf("no artefacts: %+v", s)
+		}
+	}
+}
+
+// The worker's own tests take OpenCV, so they are run with its flags, and with
+// its count of Mats.
+func TestTheWorkersOwnTestsPass(t *testing.T) {
+	needs(t)
+	out, err := exec.Command("go", "run", "github.com/debugsidecar/debugsidecar/sidecar/capture/worker/build", "-test", "-tags", "matprofile").CombinedOutput()
+	if err != nil {
+		t.Errorf("%v\n%s", err, out)
 	}
 }

@@ -65,8 +65,6 @@ type Box struct {
 type State string
 
 const (
-	// Alive says no more than that the child runs; it says so once a Beat.
-	Alive   State = "alive"
 	Opening State = "opening"
 	Playing State = "playing"
 	// Ended: the source ended the stream, or a file is over.
@@ -75,8 +73,14 @@ const (
 	Failed State = "failed"
 )
 
-// Beat is how often a child says that it is alive.
+// Beat is how often a child says that it is alive, by the message Alive.
 const Beat = 250 * time.Millisecond
+
+// Alive is the message that says no more than that the child runs.
+var Alive = []byte{'A'}
+
+// IsAlive tells it from others.
+func IsAlive(b []byte) bool { return len(b) == 1 && b[0] == Alive[0] }
 
 // Cause is whose fault it is that there are no frames.
 type Cause string
@@ -126,7 +130,7 @@ func ParseReport(b []byte) (Report, error) {
 		return Report{}, fmt.Errorf("reading a report: %w", err)
 	}
 	switch r.State {
-	case Alive, Opening, Playing, Ended, Failed:
+	case Opening, Playing, Ended, Failed:
 	default:
 		return Report{}, errReport
 	}

@@ -70,7 +70,7 @@ func TestMarksFitIntoTheMessageAndThePicture(t *testing.T) {
 }
 
 func FuzzParseReport(f *testing.F) {
-	for _, r := range []wire.Report{{State: wire.Alive}, {State: wire.Failed, Cause: wire.Camera, Why: "no such stream"}} {
+	for _, r := range []wire.Report{{State: wire.Playing}, {State: wire.Failed, Cause: wire.Camera, Why: "no such stream"}} {
 		b, err := wire.MarshalReport(r)
 		if err != nil {
 			f.Fatal(err)

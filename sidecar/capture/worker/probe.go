@@ -69,7 +69,9 @@ func (p *probe) awaitEnd() { select {} }
 
 func (p *probe) beat() {
 	for range time.Tick(wire.Beat) {
-		p.report(wire.Report{State: wire.Alive})
+		p.mu.Lock()
+		p.send(wire.Alive)
+		p.mu.Unlock()
 	}
 }
 

@@ -53,6 +53,20 @@ type Server struct {
 // RTSP starts GStreamer's RTSP server. User is "name:password" or empty; port 0
 // is any.
 func RTSP(pipeline, user string, port int) (*Server, error) {
+	return rtsp(nil, pipeline, "--user", user, "--port", strconv.Itoa(port))
+}
+
+// Raw starts GStreamer's RTSP server with what is written to frames as its
+// camera: 30 frames/s of width*height*3/2 bytes (I420). They are read while
+// somebody plays.
+func Raw(width, height, kilobits int, frames *os.File) (*Server, error) {
+	pipeline := fmt.Sprintf("( appsrc name=camera is-live=true do-timestamp=true format=time block=false max-buffers=1 leaky-type=downstream "+
+		"caps=video/x-raw,format=I420,width=%d,height=%d,framerate=30/1 ! "+
+		"x264enc tune=zerolatency speed-preset=ultrafast bitrate=%d key-int-max=60 ! rtph264pay name=pay0 pt=96 config-interval=1 )", width, height, kilobits)
+	return rtsp(frames, pipeline, "--frame", strconv.Itoa(width*height*3/2))
+}
+
+func rtsp(frames *os.File, args ...string) (*Server, error) {
 	inR, inW, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -63,10 +77,11 @@ func RTSP(pipeline, user string, port int) (*Server, error) {
 		return nil, errors.Join(err, inW.Close())
 	}
 	defer outW.Close()
-	child, err := launch.Start(launch.Spec{
-		Path: python, Args: []string{"-c", rtspServer, pipeline, "--user", user, "--port", strconv.Itoa(port)},
-		Env: os.Environ(), Stdin: inR, Stdout: outW,
-	})
+	spec := launch.Spec{Path: python, Args: append([]string{"-c", rtspServer}, args...), Env: os.Environ(), Stdin: inR, Stdout: outW, Stderr: os.Stderr}
+	if frames != nil {
+		spec.ExtraFiles = []*os.File{frames}
+	}
+	child, err := launch.Start(spec)
 	if err != nil {
 		return nil, errors.Join(err, inW.Close(), outR.Close())
 	}

@@ -1,11 +1,15 @@
 #!/usr/bin/python3
 """An RTSP server on loopback that serves one GStreamer pipeline.
 
-usage: rtspserver.py PIPELINE [--user USER:PASSWORD] [--port PORT]
-It prints its port, and ends when its standard input does.
+usage: rtspserver.py PIPELINE [--user USER:PASSWORD] [--port PORT] [--frame BYTES]
+With --frame, the pipeline's appsrc "camera" gets frames of that size from file
+descriptor 3 while somebody plays. It prints its port, and ends when its standard
+input does.
 """
 import argparse
+import os
 import sys
+import threading
 
 import gi
 
@@ -17,6 +21,7 @@ options = argparse.ArgumentParser()
 options.add_argument("pipeline")
 options.add_argument("--user", default="")
 options.add_argument("--port", default="0")
+options.add_argument("--frame", type=int, default=0)
 options = options.parse_args()
 
 Gst.init(None)
@@ -39,6 +44,23 @@ if options.user:
     permissions.add_permission_for_role("viewer", "media.factory.access", True)
     permissions.add_permission_for_role("viewer", "media.factory.construct", True)
     factory.set_permissions(permissions)
+
+
+
+def feed(source, frames):
+    while True:
+        frame = frames.read(options.frame)
+        if len(frame) < options.frame or source.emit("push-buffer", Gst.Buffer.new_wrapped(frame)) != Gst.FlowReturn.OK:
+            return
+
+
+def configured(_, media):
+    source = media.get_element().get_by_name("camera")
+    threading.Thread(target=feed, args=(source, os.fdopen(os.dup(3), "rb")), daemon=True).start()
+
+
+if options.frame:
+    factory.connect("media-configure", configured)
 
 server.get_mount_points().add_factory("/live", factory)
 if server.attach(None) == 0:
