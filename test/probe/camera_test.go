@@ -1,0 +1,159 @@
+package probe_test
+
+import (
+	"context"
+	"encoding/binary"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// camera sends one RTP stream of 30 frames a second, four packets a frame, as
+// its fields say at each moment.
+type camera struct {
+	ssrc uint32
+	// skip makes that many of the next packets get lost on the way.
+	skip atomic.Int64
+	// silent sends nothing, while time and sequence numbers go on.
+	silent atomic.Bool
+
+	mu      sync.Mutex
+	skipped time.Time // when the first of them would have been sent
+	sent    uint64
+}
+
+const (
+	frameInterval   = time.Second / 30
+	packetsPerFrame = 4
+	packetBytes     = 1000
+)
+
+// start sends to an address until the test ends.
+func (c *camera) start(t *testing.T, to netip.AddrPort) {
+	t.Helper()
+	conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(to))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		c.run(ctx, conn)
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-done
+		conn.Close()
+	})
+}
+
+func (c *camera) run(ctx context.Context, conn *net.UDPConn) {
+	ticker := time.NewTicker(frameInterval)
+	defer ticker.Stop()
+	packet := make([]byte, packetBytes)
+	packet[0], packet[1] = 0x80, 96
+	binary.BigEndian.PutUint32(packet[8:], c.ssrc)
+	began := time.Now()
+	var seq uint16
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		timestamp := uint32(time.Since(began).Seconds() * 90000)
+		binary.BigEndian.PutUint32(packet[4:], timestamp)
+		for i := range packetsPerFrame {
+			binary.BigEndian.PutUint16(packet[2:], seq)
+			seq++
+			packet[1] = 96
+			if i == packetsPerFrame-1 {
+				packet[1] |= 0x80
+			}
+			c.packet(conn, packet)
+		}
+	}
+}
+
+func (c *camera) packet(conn *net.UDPConn, packet []byte) {
+	if c.silent.Load() {
+		return
+	}
+	if left := c.skip.Load(); left > 0 {
+		c.mu.Lock()
+		if c.skipped.IsZero() {
+			c.skipped = time.Now()
+		}
+		c.mu.Unlock()
+		c.skip.Add(-1)
+		return
+	}
+	_, _ = conn.Write(packet) // nobody may listen
+	c.mu.Lock()
+	c.sent++
+	c.mu.Unlock()
+}
+
+// lose loses n packets and returns when the first was due.
+func (c *camera) lose(n int) time.Time {
+	c.mu.Lock()
+	c.skipped = time.Time{}
+	c.mu.Unlock()
+	c.skip.Store(int64(n))
+	for {
+		c.mu.Lock()
+		at := c.skipped
+		c.mu.Unlock()
+		if !at.IsZero() && c.skip.Load() <= 0 {
+			return at
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// reader reads a socket, unless it is told to pause.
+type reader struct {
+	conn   *net.UDPConn
+	paused atomic.Bool
+	read   atomic.Uint64
+}
+
+// listen receives on loopback until the test ends, with a receive buffer of that
+// many bytes.
+func listen(t *testing.T, buffer int) *reader {
+	t.Helper()
+	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.SetReadBuffer(buffer); err != nil {
+		t.Fatal(err)
+	}
+	r := &reader{conn: conn}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		b := make([]byte, 2048)
+		for t.Context().Err() == nil {
+			if r.paused.Load() {
+				time.Sleep(time.Millisecond)
+				continue
+			}
+			_ = conn.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
+			if _, err := conn.Read(b); err == nil {
+				r.read.Add(1)
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		<-done
+		conn.Close()
+	})
+	return r
+}
+
+func (r *reader) addr() netip.AddrPort { return r.conn.LocalAddr().(*net.UDPAddr).AddrPort() }

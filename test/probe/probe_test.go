@@ -1,0 +1,195 @@
+package probe_test
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/debugsidecar/debugsidecar/bpf/drop"
+)
+
+const wide = 4 << 20 // a receive buffer that does not overflow
+
+func TestAnEvenStreamIsHealthyAndRaisesNothing(t *testing.T) {
+	needsNamespace(t)
+	r := listen(t, wide)
+	c := &camera{ssrc: 1}
+	c.start(t, r.addr())
+	p := start(t)
+	p.stream(1)
+	time.Sleep(12 * time.Second)
+	s := p.stream(1)
+	if s.Name != r.addr().String() || s.Transport != "udp" || s.Totals.Lost != 0 {
+		t.Errorf("got %+v", s)
+	}
+	if fps := s.Window["framesPerSecond"]; fps == nil || *fps < 25 || *fps > 35 {
+		t.Errorf("%v frames a second, 30 were sent", fps)
+	}
+	if pli := s.Window["pliPerSecond"]; pli != nil {
+		t.Errorf("PLI is %v without RTCP", *pli)
+	}
+	if got := p.received.of("degraded", time.Time{}); len(got) != 0 {
+		t.Errorf("raised: %+v", got)
+	}
+	// A late wake-up of the sender on a busy machine may be a gap for the
+	// shallowest buffer, which it then is for a viewer, too.
+	for _, a := range p.received.of("stall-predicted", time.Time{}) {
+		if a.Buffer >= 1 {
+			t.Errorf("raised: %+v", a)
+		}
+	}
+}
+
+func TestAnOutageIsPredictedBeforeTheViewersStall(t *testing.T) {
+	needsNamespace(t)
+	r := listen(t, wide)
+	c := &camera{ssrc: 2}
+	c.start(t, r.addr())
+	p := start(t)
+	p.stream(2)
+	time.Sleep(5 * time.Second)
+	began := time.Now()
+	c.silent.Store(true)
+	for _, depth := range []float64{2, 4} {
+		var predicted, stalled alert
+		p.eventually("a stall is predicted and comes", func() bool {
+			for _, a := range p.received.of("stall-predicted", began) {
+				if a.Buffer == depth && predicted.TS.IsZero() {
+					predicted = a
+				}
+			}
+			for _, a := range p.received.of("stall", began) {
+				if a.Buffer == depth {
+					stalled = a
+				}
+			}
+			return !predicted.TS.IsZero() && !stalled.TS.IsZero()
+		})
+		t.Logf("buffer %v s: predicted after %v (in %.1f s), stalled after %v; received %v after it was raised", depth,
+			predicted.TS.Sub(began).Round(time.Millisecond), predicted.ETA, stalled.TS.Sub(began).Round(time.Millisecond),
+			predicted.Received.Sub(predicted.TS).Round(time.Millisecond))
+		if !predicted.Received.Before(stalled.TS) {
+			t.Errorf("the prediction for %v s came after the stall", depth)
+		}
+	}
+	c.silent.Store(false)
+	p.eventually("it is cleared", func() bool {
+		return slices.ContainsFunc(p.received.of("clear", began), func(a alert) bool { return a.Buffer == 4 })
+	})
+}
+
+func TestASocketThatOverflowsIsTheNodesFaultAndCountedExactly(t *testing.T) {
+	needsNamespace(t)
+	r := listen(t, 8<<10) // a frame or two
+	c := &camera{ssrc: 3}
+	c.start(t, r.addr())
+	p := start(t)
+	p.stream(3)
+	time.Sleep(2 * time.Second)
+	began := time.Now()
+	r.paused.Store(true)
+	time.Sleep(3 * time.Second)
+	r.paused.Store(false)
+	p.eventually("degraded by the node", func() bool {
+		return slices.ContainsFunc(p.received.of("degraded", began), func(a alert) bool { return a.Cause == "node" && a.SSRC == 3 })
+	})
+	c.silent.Store(true)
+	p.eventually("the counts are the socket's own", func() bool {
+		own, err := drop.SocketDrops(r.conn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := p.status()
+		var byReason uint64
+		for _, d := range s.Drops {
+			if d.Reason == "SOCKET_RCVBUFF" {
+				byReason += d.Count
+			}
+		}
+		for _, one := range s.Streams {
+			if one.SSRC == 3 {
+				return own > 0 && one.Totals.KernelDrops == uint64(own) && byReason == uint64(own)
+			}
+		}
+		return false
+	})
+	p.eventually("the advice names the socket", func() bool {
+		return slices.ContainsFunc(p.status().Advice, func(a string) bool { return strings.Contains(a, "SO_RCVBUF") })
+	})
+}
+
+func TestWithoutPrivilegeItSaysWhatItCantKnow(t *testing.T) {
+	needsNamespace(t)
+	r := listen(t, 1)
+	c := &camera{ssrc: 4}
+	c.start(t, r.addr())
+	p := startAs(t, &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}})
+	s := p.status()
+	if s.Tier != "user" {
+		t.Errorf("tier %s", s.Tier)
+	}
+	for figure, capability := range map[string]string{"drops by reason": "CAP_BPF", "packet loss, jitter and frames": "CAP_NET_RAW"} {
+		if !strings.Contains(s.NotAvailable[figure], capability) {
+			t.Errorf("%s: %q does not name %s", figure, s.NotAvailable[figure], capability)
+		}
+	}
+	began := time.Now()
+	r.paused.Store(true)
+	p.eventually("what the socket drops is seen", func() bool {
+		return slices.ContainsFunc(p.received.of("degraded", began), func(a alert) bool { return a.Cause == "node" })
+	})
+	found := false
+	for _, s := range p.status().Streams {
+		if s.Name == "0.0.0.0:"+portOf(r) {
+			found = true
+			if s.Window["packetLoss"] != nil || len(s.Verdict.Blind) == 0 {
+				t.Errorf("it must say what it can't know: %+v", s)
+			}
+		}
+	}
+	if !found {
+		t.Errorf("the socket is not told of: %+v", p.status().Streams)
+	}
+}
+
+func portOf(r *reader) string {
+	_, port, _ := strings.Cut(r.addr().String(), ":")
+	return port
+}
+
+func TestItStaysReadyWithoutTheCaptureProgram(t *testing.T) {
+	needsNamespace(t)
+	p := start(t, "--source", "rtsp://user:secret@127.0.0.1:1/x", "--open", "always", "--worker", "/nowhere/debugsidecar-capture")
+	p.eventually("the picture is absent, with its reason", func() bool {
+		c := p.status().Capture
+		return c != nil && c.State == "absent" && c.Why != ""
+	})
+	if code, body := p.get(p.pod, "/readyz"); code != http.StatusOK {
+		t.Errorf("not ready: %s", body)
+	}
+	_, status := p.get(p.inside, "/api/v1/status")
+	_, metrics := p.get(p.pod, "/metrics")
+	for what, text := range map[string]string{"status": status, "metrics": metrics, "log": p.output.String()} {
+		if strings.Contains(text, "secret") {
+			t.Errorf("the password is in the %s", what)
+		}
+	}
+}
+
+func TestSecondSignalEndsItAtOnce(t *testing.T) {
+	needsNamespace(t)
+	p := start(t)
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	p.eventually("it ended", func() bool {
+		select {
+		case <-p.exited:
+			return true
+		default:
+			return false
+		}
+	})
+}
