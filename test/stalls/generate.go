@@ -15,6 +15,7 @@ import (
 	"github.com/debugsidecar/debugsidecar/test/stalls/record"
 	"github.com/debugsidecar/debugsidecar/test/stalls/scenario"
 	"github.com/debugsidecar/debugsidecar/test/stalls/score"
+	"github.com/debugsidecar/debugsidecar/test/stalls/viewer"
 )
 
 // The files of a recording.
@@ -30,20 +31,31 @@ func generateCommand() *cobra.Command {
 		hours   float64
 		streams int
 		out     string
+		freeze  bool
 	)
 	c := &cobra.Command{
 		Use:   "generate",
 		Short: "write capture.pcap, kernel.jsonl and truth.json of a seed",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			return generate(seed, time.Duration(hours*float64(time.Hour)), streams, out)
+			return generate(seed, time.Duration(hours*float64(time.Hour)), streams, lossOf(freeze), out)
 		},
 	}
 	c.Flags().Uint64Var(&seed, "seed", TuningSeeds, "what the scenario is drawn from")
 	c.Flags().Float64Var(&hours, "hours", .25, "length of the capture")
 	c.Flags().IntVar(&streams, "streams", 20, "video streams in it")
 	c.Flags().StringVar(&out, "out", ".", "directory to write to")
+	c.Flags().BoolVar(&freeze, "freeze", false, freezeUsage)
 	return c
+}
+
+const freezeUsage = "the truth is of players that show nothing from a lost packet to the next key frame"
+
+func lossOf(freeze bool) viewer.Loss {
+	if freeze {
+		return viewer.Freeze
+	}
+	return viewer.Conceal
 }
 
 // run draws a seed's scenario and lets it run.
@@ -56,7 +68,7 @@ func run(seed uint64, duration time.Duration, streams int) (record.Recording, er
 }
 
 // generate writes a seed's files.
-func generate(seed uint64, duration time.Duration, streams int, out string) error {
+func generate(seed uint64, duration time.Duration, streams int, loss viewer.Loss, out string) error {
 	rec, err := run(seed, duration, streams)
 	if err != nil {
 		return err
@@ -67,7 +79,7 @@ func generate(seed uint64, duration time.Duration, streams int, out string) erro
 	for name, write := range map[string]func(io.Writer) error{
 		captureFile: func(to io.Writer) error { return rec.WriteCapture(to, duration) },
 		kernelFile:  func(to io.Writer) error { return rec.WriteKernel(to, duration) },
-		truthFile:   func(to io.Writer) error { return json.NewEncoder(to).Encode(rec.Truth()) },
+		truthFile:   func(to io.Writer) error { return json.NewEncoder(to).Encode(rec.Truth(loss)) },
 	} {
 		if err := writeFile(filepath.Join(out, name), write); err != nil {
 			return err

@@ -12,11 +12,12 @@ import (
 	"github.com/debugsidecar/debugsidecar/test/stalls/baseline"
 	"github.com/debugsidecar/debugsidecar/test/stalls/record"
 	"github.com/debugsidecar/debugsidecar/test/stalls/score"
+	"github.com/debugsidecar/debugsidecar/test/stalls/viewer"
 )
 
 func TestGeneratedFilesAreScored(t *testing.T) {
 	dir := t.TempDir()
-	if err := generate(TuningSeeds, 2*time.Minute, 4, dir); err != nil {
+	if err := generate(TuningSeeds, 2*time.Minute, 4, viewer.Conceal, dir); err != nil {
 		t.Fatal(err)
 	}
 	var alerts bytes.Buffer
@@ -68,7 +69,7 @@ func replayed(bend func(until time.Duration, alerts []score.Alert) []score.Alert
 }
 
 func TestForesightIsFound(t *testing.T) {
-	rec, err := run(TuningSeeds+1, 2*time.Minute, 8)
+	rec, err := run(TuningSeeds+1, 5*time.Minute, 12)
 	if err != nil {
 		t.Fatal(err)
 	}

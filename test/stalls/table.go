@@ -13,6 +13,7 @@ import (
 	"github.com/debugsidecar/debugsidecar/test/stalls/baseline"
 	"github.com/debugsidecar/debugsidecar/test/stalls/record"
 	"github.com/debugsidecar/debugsidecar/test/stalls/score"
+	"github.com/debugsidecar/debugsidecar/test/stalls/viewer"
 )
 
 func scoreCommand() *cobra.Command {
@@ -67,6 +68,7 @@ func tableCommand() *cobra.Command {
 		streams int
 		out     string
 		sidecar string
+		freeze  bool
 	)
 	c := &cobra.Command{
 		Use:   "table",
@@ -82,7 +84,7 @@ func tableCommand() *cobra.Command {
 				defer file.Close()
 				to = io.MultiWriter(to, file)
 			}
-			return table(to, sidecar, seed, seeds, time.Duration(hours*float64(time.Hour)), streams)
+			return table(to, sidecar, seed, seeds, time.Duration(hours*float64(time.Hour)), streams, lossOf(freeze))
 		},
 	}
 	c.Flags().Uint64Var(&seed, "seed", ReportingSeeds, "the first seed; the default is for reports, tune on 1 and up")
@@ -91,11 +93,12 @@ func tableCommand() *cobra.Command {
 	c.Flags().IntVar(&streams, "streams", 20, "video streams in each")
 	c.Flags().StringVarP(&out, "output", "o", "", "write the figures to this file, too")
 	c.Flags().StringVar(&sidecar, "sidecar", "", "a sidecar that is built already")
+	c.Flags().BoolVar(&freeze, "freeze", false, freezeUsage)
 	return c
 }
 
 // table prints the figures of all who warn, over the same captures.
-func table(to io.Writer, sidecar string, seed uint64, seeds int, duration time.Duration, streams int) error {
+func table(to io.Writer, sidecar string, seed uint64, seeds int, duration time.Duration, streams int, loss viewer.Loss) error {
 	detectors, err := findDetectors(sidecar)
 	if err != nil {
 		return err
@@ -109,7 +112,7 @@ func table(to io.Writer, sidecar string, seed uint64, seeds int, duration time.D
 		if err != nil {
 			return err
 		}
-		truth := rec.Truth()
+		truth := rec.Truth(loss)
 		began := time.Now()
 		out, err := detectors.replay(rec, duration)
 		if err != nil {
@@ -136,6 +139,7 @@ func table(to io.Writer, sidecar string, seed uint64, seeds int, duration time.D
 	if err := ours.Print(to, "debugsidecar", true); err != nil {
 		return err
 	}
+	ours.PrintAims(to)
 	if err := plain[baseline.Freeze].Print(to, "baseline: freeze detection (W3C webrtc-stats)", false); err != nil {
 		return err
 	}

@@ -63,7 +63,7 @@ func TestAlertsNameStreamsOfTheTruth(t *testing.T) {
 	}
 	rec := record.Run(s)
 	known := map[string]bool{}
-	for _, s := range rec.Truth().Streams {
+	for _, s := range rec.Truth(viewer.Conceal).Streams {
 		known[s.Stream+s.Src] = true
 	}
 	var capture bytes.Buffer

@@ -25,6 +25,7 @@ import (
 	"github.com/debugsidecar/debugsidecar/test/stalls/record"
 	"github.com/debugsidecar/debugsidecar/test/stalls/relay"
 	"github.com/debugsidecar/debugsidecar/test/stalls/scenario"
+	"github.com/debugsidecar/debugsidecar/test/stalls/viewer"
 )
 
 // lab is a scenario that runs.
@@ -72,7 +73,7 @@ func Run(ctx context.Context, s scenario.Scenario, ready func()) (record.Truth, 
 	}
 	l.collect()
 	l.scenario.Duration -= margin
-	return record.Of(l.scenario, l.groups, l.start.Unix()).Truth(), nil
+	return record.Of(l.scenario, l.groups, l.start.Unix()).Truth(viewer.Conceal), nil
 }
 
 // open lets the relay run and opens the receivers' sockets.

@@ -49,15 +49,15 @@ func Run(s scenario.Scenario) Recording {
 	return Of(s, groups, Start)
 }
 
-// Truth returns what happened.
-func (rec Recording) Truth() Truth {
+// Truth returns what happened to viewers whose players do this about loss.
+func (rec Recording) Truth(loss viewer.Loss) Truth {
 	t := Truth{Seed: rec.scenario.Seed, Start: rec.start, Duration: rec.scenario.Duration.Seconds()}
 	for _, depth := range viewer.Depths {
 		t.Depths = append(t.Depths, depth.Seconds())
 	}
 	for _, r := range rec.groups {
 		for _, s := range r.Streams {
-			t.Streams = append(t.Streams, truthOf(r, s, rec.scenario.Duration))
+			t.Streams = append(t.Streams, truthOf(r, s, loss, rec.scenario.Duration))
 		}
 	}
 	return t

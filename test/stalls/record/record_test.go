@@ -15,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/debugsidecar/debugsidecar/test/stalls/scenario"
+	"github.com/debugsidecar/debugsidecar/test/stalls/viewer"
 )
 
 func run(t *testing.T, seed uint64, duration time.Duration, streams int) Recording {
@@ -36,7 +37,7 @@ func written(t *testing.T, rec Recording) (capture, kernel, truth []byte) {
 	if err := rec.WriteKernel(&k, rec.Duration()); err != nil {
 		t.Fatal(err)
 	}
-	truth, err := json.Marshal(rec.Truth())
+	truth, err := json.Marshal(rec.Truth(viewer.Conceal))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +55,7 @@ func TestSameSeedGivesSameFiles(t *testing.T) {
 func TestCaptureIsWhatTheRelayLetThrough(t *testing.T) {
 	rec := run(t, 4, time.Minute, 20)
 	known := map[uint32]bool{}
-	for _, s := range rec.Truth().Streams {
+	for _, s := range rec.Truth(viewer.Conceal).Streams {
 		for _, ssrc := range s.SSRCs {
 			known[ssrc] = true
 		}
@@ -186,7 +187,7 @@ func TestCutCaptureIsTheBeginning(t *testing.T) {
 func TestBurstsAreThreeLossesWithinATenth(t *testing.T) {
 	bursts, calm := 0, 0
 	for seed := range uint64(5) {
-		for _, s := range run(t, seed, 2*time.Minute, 6).Truth().Streams {
+		for _, s := range run(t, seed, 2*time.Minute, 6).Truth(viewer.Conceal).Streams {
 			if len(s.Bursts) == 0 {
 				calm++
 			}
@@ -208,7 +209,7 @@ func TestBurstsAreThreeLossesWithinATenth(t *testing.T) {
 func TestEpisodesLieWithinTheCaptureAndHaveALimit(t *testing.T) {
 	episodes := 0
 	for seed := range uint64(6) {
-		truth := run(t, seed, 3*time.Minute, 6).Truth()
+		truth := run(t, seed, 3*time.Minute, 6).Truth(viewer.Conceal)
 		for _, s := range truth.Streams {
 			if s.Media == scenario.Audio && len(s.Episodes) > 0 {
 				t.Error("audio has pictures")

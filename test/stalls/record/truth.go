@@ -74,7 +74,7 @@ const (
 	BlameNone = "none"
 )
 
-func truthOf(r relay.Result, s relay.Stream, duration time.Duration) Stream {
+func truthOf(r relay.Result, s relay.Stream, loss viewer.Loss, duration time.Duration) Stream {
 	t := Stream{
 		Stream: s.Dst.String(), Src: s.Src.String(), Media: s.Media,
 		Nominal: s.Interval.Seconds(), Bitrate: s.Bitrate,
@@ -97,7 +97,7 @@ func truthOf(r relay.Result, s relay.Stream, duration time.Duration) Stream {
 	}
 	anomalies := viewer.Anomalies(r, s, duration)
 	for _, depth := range viewer.Depths {
-		for _, e := range viewer.Episodes(s, depth, duration) {
+		for _, e := range viewer.Episodes(s, loss, depth, duration) {
 			t.Episodes = append(t.Episodes, episodeOf(r, s, anomalies, depth, e))
 		}
 	}

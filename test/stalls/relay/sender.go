@@ -109,6 +109,9 @@ func send(g scenario.Group, number int, until time.Duration) ([]Frame, []Session
 			size = max(int(float64(from.Size)*scale), 24)
 		}
 		wobble := time.Duration(float64(s.Wobble) * exponential(seed, forWobble, uint64(n)))
+		if s.Stamped {
+			f.Media += wobble
+		}
 		f.Sent = max(taken+wobble, cam.held(taken))
 		if f.Sent > taken+wobble {
 			f.Late, f.Due = true, taken+wobble

@@ -113,7 +113,7 @@ func drawVideo(d die, clips []frames.Clip, src, dst netip.AddrPort, duration tim
 	if d.chance(.06) {
 		s.Drift *= 8
 	}
-	s.Counted = d.chance(.03)
+	s.Counted, s.Stamped = d.chance(.03), d.chance(.15)
 	if d.chance(.3) {
 		// It starts within the capture, with a key frame.
 		s.Start, s.First = d.seconds(.5, duration.Seconds()/3), 0

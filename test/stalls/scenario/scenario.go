@@ -46,6 +46,9 @@ type Stream struct {
 	// Counted is set where the source's clock counts frames, not time: what it
 	// did not take it does not miss.
 	Counted bool
+	// Stamped is set where timestamps are taken from the encoder's clock when it is
+	// done, not from the camera's: they wobble as the frames do.
+	Stamped bool
 	// Wobble is the mean of what the encoder adds to each frame's time.
 	Wobble time.Duration
 	// Spread is the share of Interval over which a frame's packets are sent; 0 is

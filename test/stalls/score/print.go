@@ -5,6 +5,7 @@ import (
 	"io"
 	"math"
 	"sort"
+	"strings"
 	"text/tabwriter"
 )
 
@@ -53,6 +54,37 @@ func (t *Table) Print(to io.Writer, name string, kinds bool) error {
 	}
 	_, err := fmt.Fprintln(to)
 	return err
+}
+
+// PrintAims writes a line for each depth that has aims, with what misses them.
+func (t *Table) PrintAims(to io.Writer) {
+	const recall, precision, wrong, ratio, lead, deepest = .95, .95, .5, .85, 3.2, 4
+	fmt.Fprintf(to, "aims: recall %g, precision %g, at most %g wrong an hour, lead/limit %g; lead P50 %g s at a depth of %d s\n", recall, precision, wrong, ratio, lead, deepest)
+	for _, r := range t.Rows() {
+		if r.Kind != AllKinds || r.Depth < 1 {
+			continue
+		}
+		var short []string
+		check := func(name string, value, aim float64) {
+			if !(value >= aim) {
+				short = append(short, fmt.Sprintf("%s %.3f", name, value))
+			}
+		}
+		check("recall", r.Recall(), recall)
+		check("precision", r.Precision(), precision)
+		if rate := float64(r.Wrong) / t.Hours; rate > wrong {
+			short = append(short, fmt.Sprintf("wrong an hour %.2f", rate))
+		}
+		check("lead/limit", r.LeadOverLimit(), ratio)
+		if r.Depth == deepest {
+			check("lead P50", r.Lead(.5), lead)
+		}
+		if short == nil {
+			short = []string{"nothing"}
+		}
+		fmt.Fprintf(to, "  %g s: short in %s\n", r.Depth, strings.Join(short, ", "))
+	}
+	fmt.Fprintln(to)
 }
 
 // PrintFaulty writes a line for each wrong alert and each unforeseen episode.

@@ -6,8 +6,9 @@
 // it comes. Playout is never moved, however often that happens.
 //
 // A frame of which a packet was lost is not shown; those after it are, since
-// decoders conceal what is missing. So a single lost packet is no stall, and
-// what makes one is decided by the stream, not by its next key frame.
+// decoders conceal what is missing (Conceal). So a single lost packet is no
+// stall. Players that show nothing more until the next key frame (Freeze) are
+// there to be compared.
 //
 // A stall is a gap between shown pictures of at least max(3d, d + 150 ms), d
 // being the nominal frame interval, and starts d after the last picture. Stalls
@@ -20,6 +21,14 @@ import (
 	"time"
 
 	"github.com/debugsidecar/debugsidecar/test/stalls/relay"
+)
+
+// Loss is what a player does about a frame of which a packet was lost.
+type Loss int
+
+const (
+	Conceal Loss = iota
+	Freeze
 )
 
 // Depths are the viewers' buffers.
@@ -42,10 +51,10 @@ type Episode struct {
 }
 
 // Episodes returns what a viewer of this depth suffers until the capture ends.
-func Episodes(s relay.Stream, depth, until time.Duration) []Episode {
+func Episodes(s relay.Stream, loss Loss, depth, until time.Duration) []Episode {
 	var episodes []Episode
 	for _, life := range lives(s) {
-		shown := shown(s, life, depth)
+		shown := shown(s, life, loss, depth)
 		if len(shown) == 0 {
 			continue
 		}
@@ -88,7 +97,7 @@ func lives(s relay.Stream) []life {
 }
 
 // shown returns when pictures are shown, sorted.
-func shown(s relay.Stream, l life, depth time.Duration) []time.Duration {
+func shown(s relay.Stream, l life, loss Loss, depth time.Duration) []time.Duration {
 	var times []time.Duration
 	for session := l.first; session <= l.last; session++ {
 		frames := s.Frames[s.Sessions[session].First:]
@@ -100,8 +109,10 @@ func shown(s relay.Stream, l life, depth time.Duration) []time.Duration {
 			continue
 		}
 		anchor := frames[key]
+		frozen := false
 		for _, f := range frames[key:] {
-			if f.Complete() && f.Media >= anchor.Media {
+			frozen = loss == Freeze && (!f.Complete() || frozen && !f.Key)
+			if f.Complete() && !frozen && f.Media >= anchor.Media {
 				times = append(times, max(anchor.ReadAt+depth+f.Media-anchor.Media, f.ReadAt))
 			}
 		}

@@ -67,7 +67,7 @@ func TestEpisodes(t *testing.T) {
 				c.late = append(c.late, 0)
 			}
 		}
-		got := viewer.Episodes(stream(c.late...), c.depth, c.until)
+		got := viewer.Episodes(stream(c.late...), viewer.Conceal, c.depth, c.until)
 		if !slices.Equal(got, c.want) {
 			t.Errorf("%s: %+v, want %+v", c.name, got, c.want)
 		}
@@ -85,9 +85,22 @@ func TestPlayoutBeginsWithFirstWholeKeyFrame(t *testing.T) {
 	for i := range 6 {
 		s.Frames[200+i].ReadAt = s.Frames[205].ReadAt + 100*ms
 	}
-	got := viewer.Episodes(s, 100*ms, 15*time.Second)
+	got := viewer.Episodes(s, viewer.Conceal, 100*ms, 15*time.Second)
 	want := []viewer.Episode{{Start: s.Frames[200].Taken + 130*ms, End: s.Frames[205].Taken + 100*ms, Stalls: 1, Stalled: 170 * ms}}
 	if !slices.Equal(got, want) {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+}
+
+func TestPlayerThatFreezesWaitsForTheNextKeyFrame(t *testing.T) {
+	s := stream(repeat(500, 0)...)
+	s.Frames[50].Read = 0
+	s.Frames[75].Key = true
+	if got := viewer.Episodes(s, viewer.Conceal, 200*ms, 15*time.Second); len(got) != 0 {
+		t.Errorf("one who conceals stalls: %+v", got)
+	}
+	want := []viewer.Episode{{Start: 2200 * ms, End: 3200 * ms, Stalls: 1, Stalled: time.Second}}
+	if got := viewer.Episodes(s, viewer.Freeze, 200*ms, 15*time.Second); !slices.Equal(got, want) {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 }
@@ -164,7 +177,7 @@ func TestTruthAgreesWithNaivePlayout(t *testing.T) {
 					continue
 				}
 				for _, depth := range []time.Duration{200 * ms, time.Second} {
-					got, want := viewer.Episodes(stream, depth, length), naive(stream.Frames, stream.Interval, depth, length)
+					got, want := viewer.Episodes(stream, viewer.Conceal, depth, length), naive(stream.Frames, stream.Interval, depth, length)
 					if !slices.EqualFunc(got, want, near) {
 						// A gap within 2 ms of a stall is one for the one and none for the other.
 						if borderline(stream, depth) {
@@ -223,7 +236,7 @@ func TestMoreDepthNeverMeansMoreStalledTimeIfNothingIsMissing(t *testing.T) {
 		before := time.Duration(1 << 62)
 		for _, depth := range viewer.Depths {
 			stalled := time.Duration(0)
-			for _, e := range viewer.Episodes(s, depth, s.Frames[len(s.Frames)-1].Taken) {
+			for _, e := range viewer.Episodes(s, viewer.Conceal, depth, s.Frames[len(s.Frames)-1].Taken) {
 				stalled += e.Stalled
 			}
 			if stalled > before {
@@ -243,7 +256,7 @@ func TestEpisodesAreApart(t *testing.T) {
 		for _, g := range s.Groups {
 			for _, stream := range relay.Run(g, s.Duration).Streams {
 				for _, depth := range viewer.Depths {
-					episodes := viewer.Episodes(stream, depth, s.Duration)
+					episodes := viewer.Episodes(stream, viewer.Conceal, depth, s.Duration)
 					for i, e := range episodes {
 						if e.End <= e.Start || e.Stalled > e.End-e.Start+time.Microsecond || i > 0 && e.Start-episodes[i-1].End < viewer.Join {
 							t.Errorf("seed %d depth %v: %+v", seed, depth, episodes)
@@ -297,7 +310,7 @@ func TestFirstAnomalyIsNoLaterThanAnyEpisode(t *testing.T) {
 				if !slices.IsSortedFunc(anomalies, cmp.Compare[time.Duration]) {
 					t.Fatal("anomalies are not sorted")
 				}
-				for _, e := range viewer.Episodes(stream, time.Second, s.Duration) {
+				for _, e := range viewer.Episodes(stream, viewer.Conceal, time.Second, s.Duration) {
 					fault, anomaly, ok := viewer.Blame(g.Faults, stream.Number, anomalies, e.Start, time.Second)
 					if !ok {
 						continue
