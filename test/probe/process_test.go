@@ -204,6 +204,27 @@ func (p *process) residentBytes() uint64 {
 	return 0
 }
 
+// processorTime is what the probe has used, user and system (proc_pid_stat(5)).
+func (p *process) processorTime() time.Duration {
+	p.t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(text), ") ") // the name may hold anything
+	fields := strings.Fields(after)
+	const user, system, perSecond = 11, 12, 100
+	var ticks uint64
+	for _, field := range []int{user, system} {
+		n, err := strconv.ParseUint(fields[field], 10, 64)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		ticks += n
+	}
+	return time.Duration(ticks) * time.Second / perSecond
+}
+
 // lines is what a process wrote.
 type lines struct {
 	mu   sync.Mutex
