@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 	"go.uber.org/goleak"
 
@@ -298,4 +299,36 @@ func TestTheStopHasADeadline(t *testing.T) {
 	if n := p.outcome("hook", "dropped"); n != 1 {
 		t.Errorf("%v are counted as dropped", n)
 	}
+}
+
+// attemptsOf are the codes of the requests to a receiver.
+func (m *metrics) attemptsOf(t testing.TB, receiver string) map[string]float64 {
+	t.Helper()
+	ch := make(chan prometheus.Metric, 1000)
+	m.attempts.Collect(ch)
+	close(ch)
+	all := map[string]float64{}
+	for metric := range ch {
+		var out dto.Metric
+		if err := metric.Write(&out); err != nil {
+			t.Fatal(err)
+		}
+		labels := map[string]string{}
+		for _, l := range out.GetLabel() {
+			labels[l.GetName()] = l.GetValue()
+		}
+		if labels["receiver"] == receiver {
+			all[labels["code"]] = out.GetCounter().GetValue()
+		}
+	}
+	return all
+}
+
+func (m *metrics) latencyCount(t testing.TB, receiver string) uint64 {
+	t.Helper()
+	var out dto.Metric
+	if err := m.latency.WithLabelValues(receiver).(prometheus.Histogram).Write(&out); err != nil {
+		t.Fatal(err)
+	}
+	return out.GetHistogram().GetSampleCount()
 }
