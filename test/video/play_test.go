@@ -5,6 +5,7 @@ import (
 	"context"
 	"image"
 	"image/jpeg"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,7 +26,7 @@ const patience = time.Minute
 // play runs a capture until the test ends, and then looks for what it left.
 func play(t *testing.T, o capture.Options) *capture.Capture {
 	t.Helper()
-	needs(t)
+	worker := needs(t)
 	before := openFiles(t)
 	leaks := goleak.IgnoreCurrent()
 	o.Worker = worker
@@ -68,13 +69,6 @@ func play(t *testing.T, o capture.Options) *capture.Capture {
 		}
 	})
 	return c
-}
-
-func needs(t *testing.T) {
-	t.Helper()
-	if skip != "" {
-		t.Skip(skip)
-	}
 }
 
 func openFiles(t *testing.T) int {
@@ -227,6 +221,35 @@ func TestDamageShowsAsErrorsAndArtefacts(t *testing.T) {
 		if damaged && s.Artefacts == 0 {
 			t.Errorf("no artefacts: %+v", s)
 		}
+	}
+}
+
+// A file of nothing but frames has no times, and neither has a stream of it.
+func TestSourceWithoutTimesIsPlayed(t *testing.T) {
+	needs(t)
+	path := filepath.Join(t.TempDir(), "clip.h264")
+	if err := peer.Clip(path, 640, 360, 4); err != nil {
+		t.Fatal(err)
+	}
+	url, stop, err := peer.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, path) }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(stop)
+	s := awaitFault(t, play(t, impatient(url+"/clip.h264")), capture.Camera, "ended the stream")
+	if s.Frames < 115 || s.Frames > 120 || s.Newest <= 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// What is not closed in C++ is memory that no collector frees.
+func TestWorkerDoesNotGrow(t *testing.T) {
+	c := play(t, capture.Options{Source: camera(t, "").URL, PictureEvery: time.Nanosecond, CheckEvery: time.Nanosecond})
+	c.WantPictures(true)
+	weight := func(n uint64) int64 { return await(t, c, "frames", frames(n)).WorkerBytes }
+	first := weight(90)
+	if grown := weight(360) - first; grown > 20<<20 { // a Mat a frame would be 180 MiB
+		t.Errorf("it grew from %d MiB by %d MiB in 270 frames", first>>20, grown>>20)
 	}
 }
 

@@ -4,9 +4,18 @@ package video
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 )
+
+// Missing names Debian's packages without which no worker can be built.
+func Missing() string {
+	if _, err := os.Stat("/usr/include/opencv4"); err != nil {
+		return " libopencv-{core,imgproc,imgcodecs,videoio,highgui,video,calib3d,objdetect,dnn,photo,features2d,stitching}-dev"
+	}
+	return ""
+}
 
 // Worker builds the capture worker into dir and returns its path.
 func Worker(dir string) (string, error) {

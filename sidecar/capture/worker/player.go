@@ -45,6 +45,7 @@ type player struct {
 	slot    int
 	// What the capture said of the frame before.
 	position, pts float64
+	timeless      bool // the source has no times
 }
 
 func newPlayer(open wire.Open, p *probe, memory *wire.Memory) *player {
@@ -178,13 +179,18 @@ func (p *player) next() bool {
 	}
 	at := clock.Now()
 	pts := p.capture.Get(gocv.VideoCapturePosMsec)
-	if p.kind == source.Device || pts < 0 || math.IsNaN(pts) || pts > 1e12 {
-		pts = float64(at) / 1e6 // the source has no times
-	} else if p.seq > 0 && pts == p.pts {
-		// After a time-out OpenCV gives the last frame again before it says so.
-		return true
+	moved := p.moved()
+	if p.seq > 0 && pts == p.pts {
+		if !moved {
+			// After a time-out OpenCV gives the last frame again before it says so.
+			return true
+		}
+		p.timeless = true
 	}
 	p.pts = pts
+	if p.timeless || p.kind == source.Device || pts < 0 || math.IsNaN(pts) || pts > 1e12 {
+		pts = float64(at) / 1e6 // when it came is the best there is
+	}
 	if p.kind == source.File {
 		p.pace(pts)
 		at = clock.Now()
@@ -219,6 +225,11 @@ func (p *player) decode(pixels bool) bool {
 		return p.capture.Read(&p.frame)
 	}
 	p.capture.Grab(1) // does not say whether it could
+	return p.capture.Get(gocv.VideoCapturePosFrames) != p.position
+}
+
+// moved says whether there is another frame than there was at the last call.
+func (p *player) moved() bool {
 	position := p.capture.Get(gocv.VideoCapturePosFrames)
 	moved := position != p.position
 	p.position = position

@@ -29,7 +29,7 @@ func main() {
 	out := flag.String("o", "", "also write the table to this file")
 	length := flag.Duration("for", 40*time.Second, "how long it measures")
 	flag.Parse()
-	if missing := peer.Missing(); missing != "" {
+	if missing := peer.Missing() + video.Missing(); missing != "" {
 		fmt.Fprintf(os.Stderr, "bench: video is not measured without Debian's %s\n", missing)
 		return
 	}
