@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/debugsidecar/debugsidecar/bpf/clock"
@@ -72,10 +73,6 @@ func (t *Tap) Interleaved() ([]Interleaved, error) {
 	for i := range n {
 		streams[keys[i]] = &raw[i]
 	}
-	queues, err := t.receiveQueues()
-	if err != nil {
-		return nil, fmt.Errorf("%s: reading sockets: %w", what, err)
-	}
 	now := clock.Now()
 	var found []Interleaved
 	for key, stream := range streams {
@@ -97,14 +94,30 @@ func (t *Tap) Interleaved() ([]Interleaved, error) {
 			Frames: stream.Interleaved, Retransmits: stream.Retransmits, ZeroWindows: back.ZeroWindows, Last: last, Ended: ended,
 		}
 		c.Src, c.Dst = addresses(&key)
-		if c.Direction == Ingress {
-			if bytes, ok := queues[portPair{c.Dst.Port(), c.Src.Port()}]; ok {
-				c.ReceiveQueue = &bytes
-			}
-		}
 		found = append(found, c)
 	}
-	return found, nil
+	return found, t.addReceiveQueues(found)
+}
+
+// addReceiveQueues adds what waits in the sockets of those that arrive. Without
+// any it reads nothing: the kernel walks its whole table of connections for each
+// read, which takes milliseconds.
+func (t *Tap) addReceiveQueues(all []Interleaved) error {
+	arrives := func(c Interleaved) bool { return c.Direction == Ingress }
+	if !slices.ContainsFunc(all, arrives) {
+		return nil
+	}
+	queues, err := t.receiveQueues()
+	if err != nil {
+		return fmt.Errorf("%s: reading sockets: %w", what, err)
+	}
+	for i := range all {
+		c := &all[i]
+		if bytes, ok := queues[portPair{c.Dst.Port(), c.Src.Port()}]; ok && arrives(*c) {
+			c.ReceiveQueue = &bytes
+		}
+	}
+	return nil
 }
 
 func carriesMedia(s *tapStream, rtsp bool) bool {
