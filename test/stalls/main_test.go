@@ -85,8 +85,8 @@ func TestForesightIsFound(t *testing.T) {
 			return a
 		}, "another than in the whole"},
 		"not sorted": {func(_ time.Duration, a []score.Alert) []score.Alert {
-			if len(a) > 5 {
-				a[0], a[5] = a[5], a[0]
+			if n := len(a); n > 0 {
+				a[0], a[n-1] = a[n-1], a[0]
 			}
 			return a
 		}, "earlier than the one before"},
