@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/debugsidecar/debugsidecar/sidecar/diagnose"
 	"github.com/debugsidecar/debugsidecar/sidecar/probe"
 	"github.com/debugsidecar/debugsidecar/sidecar/replay"
 )
@@ -24,7 +25,10 @@ func main() {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(probe.Command(version), replay.Command())
+	root.AddCommand(
+		probe.Command(version), replay.Command(),
+		diagnose.DebugCommand(), diagnose.DoctorCommand(probe.FindWorker(""), nil), diagnose.CheckRootCommand(),
+	)
 	if err := root.Execute(); err != nil {
 		var status interface{ ExitStatus() int }
 		if errors.As(err, &status) {

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/debugsidecar/debugsidecar/sidecar/guard"
+	"github.com/debugsidecar/debugsidecar/sidecar/launch"
 )
 
 // Command is `sidecar video-probe`.
@@ -39,6 +40,9 @@ What it can see depends on what it may do; "sidecar doctor" says so.`,
 			}
 			g := guard.New(guard.Options{})
 			g.Register()
+			if o.WithTools {
+				defer launch.ReapOrphans()()
+			}
 			err = Run(g, o, version, log, c.OutOrStdout())
 			if stop := g.Stop("the probe ended"); err == nil && stop != nil {
 				err = fmt.Errorf("ending: %w", stop)

@@ -17,9 +17,9 @@ import (
 // workerName is the capture program's.
 const workerName = "debugsidecar-capture"
 
-// findWorker returns where the capture program is: beside this program, or in
+// FindWorker returns where the capture program is: beside this program, or in
 // PATH. A path that leads nowhere is the capture's to explain.
-func findWorker(configured string) string {
+func FindWorker(configured string) string {
 	if configured != "" {
 		return configured
 	}
@@ -41,7 +41,7 @@ func (p *Probe) open(out io.Writer) error {
 	options := serve.Options{Addr: o.Listen, LocalAddr: o.Inside, Log: p.log}
 	if o.Source != "" {
 		player, err := newPlayer(capture.Options{
-			Source: o.Source, Local: o.Local, Worker: findWorker(o.Worker), Mode: capture.Mode(o.Open), Log: p.log,
+			Source: o.Source, Local: o.Local, Worker: FindWorker(o.Worker), Mode: capture.Mode(o.Open), Log: p.log,
 		})
 		if err != nil {
 			return err
