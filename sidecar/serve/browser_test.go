@@ -116,7 +116,7 @@ func eval[T any](t *testing.T, ctx context.Context, expression string) T {
 // until waits for an expression to be true.
 func until(t *testing.T, ctx context.Context, expression string) {
 	t.Helper()
-	for end := time.Now().Add(20*time.Second); !eval[bool](t, ctx, expression); time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(20 * time.Second); !eval[bool](t, ctx, expression); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(end) {
 			screenshot(t, ctx, "failed")
 			t.Fatalf("never true: %s\n%s", expression, eval[string](t, ctx, "document.body.innerText"))

@@ -67,6 +67,9 @@ func (h *history) add(st *status.Status) {
 	if now < h.newest {
 		h.all, h.streams = track{}, map[string]*track{}
 	}
+	if now > h.newest && len(h.streams) == historyStreams {
+		h.forgetEnded(now)
+	}
 	h.newest = now
 	h.all.reach(now)
 	for i := range st.Streams {
@@ -78,32 +81,32 @@ func (h *history) add(st *status.Status) {
 		}
 		p := h.point(stream)
 		h.all.merge(now, p)
-		if own := h.own(stream.Key, now); own != nil {
+		if own := h.own(stream.Key); own != nil {
 			own.reach(now)
 			own.merge(now, p)
 		}
 	}
 }
 
-// own returns the stream's track, in the place of one that ended if need be.
-func (h *history) own(key string, now int64) *track {
-	if t := h.streams[key]; t != nil {
-		return t
-	}
-	if len(h.streams) == historyStreams {
-		oldest, at := "", now-5 // seconds without it: it ended
-		for k, t := range h.streams {
-			if t.newest < at {
-				oldest, at = k, t.newest
-			}
+// endedAfter is how many seconds a stream's plot waits for it when there is no
+// room for others.
+const endedAfter = 5
+
+func (h *history) forgetEnded(now int64) {
+	for key, t := range h.streams {
+		if now-t.newest > endedAfter {
+			delete(h.streams, key)
 		}
-		if oldest == "" {
-			return nil
-		}
-		delete(h.streams, oldest)
 	}
-	t := &track{}
-	h.streams[key] = t
+}
+
+// own returns the stream's track, or nil where there is no room for one.
+func (h *history) own(key string) *track {
+	t := h.streams[key]
+	if t == nil && len(h.streams) < historyStreams {
+		t = &track{}
+		h.streams[key] = t
+	}
 	return t
 }
 
