@@ -48,7 +48,7 @@ func drawFaults(d die, g Group, duration time.Duration, blips bool) []Fault {
 			// The next one comes before this one is over.
 			at += d.seconds(.2, .9) * (f.End() - f.Start) / time.Second
 		} else {
-			at = f.End() + d.logSeconds(20, 350)
+			at = f.End() + d.logSeconds(12, 200)
 		}
 	}
 	return faults
