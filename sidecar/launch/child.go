@@ -22,6 +22,7 @@ type Child struct {
 	killRest bool // of the group, when the leader has ended
 	stopped  func()
 	done     chan struct{}
+	exposed  error // of hiding; set before start returns
 	err      error // of waiting; set before done is closed
 
 	// The group's number is the leader's pid, which nobody else gets as long as
@@ -59,7 +60,7 @@ func start(ctx context.Context, s Spec, o options) (*Child, error) {
 		return nil
 	}
 	started := make(chan error)
-	go c.own(s.Unprivileged, started)
+	go c.own(s, started)
 	if err := <-started; err != nil {
 		return nil, fmt.Errorf("starting %s: %w", s.Path, err)
 	}
@@ -82,15 +83,15 @@ func setFiles(cmd *exec.Cmd, s Spec) {
 
 // own starts the child and stays on the thread that did until it ended: see
 // "Death of the parent" in the package's comment.
-func (c *Child) own(unprivileged bool, started chan<- error) {
+func (c *Child) own(s Spec, started chan<- error) {
 	runtime.LockOSThread()
-	if unprivileged {
+	if s.Unprivileged {
 		if unix.Gettid() == unix.Getpid() {
 			// The main thread can't be ended, and /proc/self tells of it.
 			other := make(chan struct{})
 			go func() {
 				defer close(other)
-				c.own(unprivileged, started)
+				c.own(s, started)
 			}()
 			<-other
 			runtime.UnlockOSThread()
@@ -101,6 +102,7 @@ func (c *Child) own(unprivileged bool, started chan<- error) {
 			started <- err
 			return
 		}
+		c.exposed = hide(s.Hide)
 	} else {
 		defer runtime.UnlockOSThread()
 	}
@@ -165,6 +167,10 @@ func (c *Child) PID() int { return c.pid }
 
 // Done is closed when the child has ended.
 func (c *Child) Done() <-chan struct{} { return c.done }
+
+// Exposed says why an unprivileged child can look into our process and what
+// Spec.Hide names; nil if it can't.
+func (c *Child) Exposed() error { return c.exposed }
 
 // Wait blocks until the child has ended and returns how: exit status or signal,
 // processor time and memory. The error is not about the child's failure, but

@@ -7,6 +7,14 @@
 // asked for, as the entry point of a container: it has the terminal, gets the
 // signals that we get, and its exit status becomes ours.
 //
+// # What a child can reach
+//
+// An unprivileged child has no capability in any set and can win none. That is
+// done on the thread that starts it, so that it takes no privilege, no helper
+// program and no user of its own. Landlock keeps it from our memory, our
+// environment, and the files that Spec.Hide names. It may still send us signals,
+// since it has our user, and use the network.
+//
 // # Reaping
 //
 // A process whose parent died becomes a child of process 1 of its PID

@@ -29,21 +29,8 @@ func expectPowerless(t *testing.T, who, status string) {
 }
 
 func init() {
-	// Tells of itself and of a child of its child.
-	programs["unprivileged"] = func(args []string) int {
-		fmt.Println(capabilities("/proc/thread-self/status"))
-		c, err := launch.Start(launch.Spec{
-			Path: "/bin/sh", Args: []string{"-c", "cat /proc/self/status; " + strings.Join(args, " ")},
-			Env: []string{"PATH=/usr/bin:/bin"}, Stdout: os.Stdout, Stderr: os.Stdout, Unprivileged: true,
-		})
-		if err != nil {
-			fmt.Println(err)
-			return 1
-		}
-		state, _ := c.Wait()
-		fmt.Println(capabilities("/proc/thread-self/status"))
-		return launch.Status(state)
-	}
+	programs["unprivileged"] = func(args []string) int { return tellOfChild(args, true) }
+	programs["privileged"] = func(args []string) int { return tellOfChild(args, false) }
 	// Is what a container of the kernel tier is: root with three capabilities and
 	// no more to win.
 	programs["kernel-tier"] = func(args []string) int {
@@ -59,6 +46,22 @@ func init() {
 		fmt.Println(syscall.Exec(exe, append([]string{exe}, args...), os.Environ()))
 		return 1
 	}
+}
+
+// tellOfChild tells of itself, of a child, and of what a script in it says.
+func tellOfChild(script []string, unprivileged bool) int {
+	fmt.Println(capabilities("/proc/thread-self/status"))
+	c, err := launch.Start(launch.Spec{
+		Path: "/bin/sh", Args: []string{"-c", "cat /proc/self/status; " + strings.Join(script, " ")},
+		Env: []string{"PATH=/usr/bin:/bin"}, Stdout: os.Stdout, Stderr: os.Stdout, Unprivileged: unprivileged,
+	})
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	state, _ := c.Wait()
+	fmt.Println(capabilities("/proc/thread-self/status"))
+	return launch.Status(state)
 }
 
 // capabilities returns the effective capabilities of a status file.

@@ -22,8 +22,13 @@ type Spec struct {
 	ExtraFiles []*os.File
 	// Unprivileged leaves the child without any capability and unable to win one
 	// (no_new_privs), also where it stays root by name. The program must be
-	// readable without CAP_DAC_OVERRIDE.
+	// readable without CAP_DAC_OVERRIDE. Where the kernel has Landlock, the child
+	// can't look into our memory or environment either: Child.Exposed says if not.
 	Unprivileged bool
+	// Hide are files and directories that an unprivileged child can't open, nor
+	// what is below them, where the kernel has Landlock. What is made later in the
+	// directories above them is hidden, too.
+	Hide []string
 	// Grace is the time between TERM and KILL: of Run, when its context ends or a
 	// TERM was passed on. Run without it never kills because of a signal.
 	Grace time.Duration

@@ -121,7 +121,7 @@ func report(w io.Writer, subjects []subject, results []result, rounds int) {
 		fmt.Fprintf(w, " %9.1f %9.1f\n", mebibytes(r.memory.resident), mebibytes(r.memory.own))
 	}
 	fmt.Fprintf(w, "\nadds: wall time over the program alone in the same round (median, 95th percentile). RSS: resident memory of what\n"+
-		"waits for the program; own: that part of it which no file backs or others share.\n")
+		"waits for the program; own: that part of it which no file backs.\n")
 	last := len(subjects) - 1
 	fmt.Fprintf(w, "start adds %.1f ms (aim: at most 20)\n", quantile(differences(results[last].wall, results[0].wall), .5))
 }

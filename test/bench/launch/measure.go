@@ -83,7 +83,7 @@ func rollup(pid int) (m memory, err error) {
 		switch fields[0] {
 		case "Rss:":
 			m.resident = kilobytes << 10
-		case "Private_Dirty:":
+		case "Anonymous:":
 			m.own = kilobytes << 10
 		}
 	}
