@@ -73,12 +73,17 @@ func generate(seed uint64, duration time.Duration, streams int, loss viewer.Loss
 	if err != nil {
 		return err
 	}
+	return write(rec, loss, out)
+}
+
+// write writes a recording's files.
+func write(rec record.Recording, loss viewer.Loss, out string) error {
 	if err := os.MkdirAll(out, 0o755); err != nil {
 		return err
 	}
 	for name, write := range map[string]func(io.Writer) error{
-		captureFile: func(to io.Writer) error { return rec.WriteCapture(to, duration) },
-		kernelFile:  func(to io.Writer) error { return rec.WriteKernel(to, duration) },
+		captureFile: func(to io.Writer) error { return rec.WriteCapture(to, rec.Duration()) },
+		kernelFile:  func(to io.Writer) error { return rec.WriteKernel(to, rec.Duration()) },
 		truthFile:   func(to io.Writer) error { return json.NewEncoder(to).Encode(rec.Truth(loss)) },
 	} {
 		if err := writeFile(filepath.Join(out, name), write); err != nil {

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
-	"io"
 	"os/signal"
 	"syscall"
 	"time"
@@ -12,6 +10,7 @@ import (
 
 	"github.com/debugsidecar/debugsidecar/test/stalls/live"
 	"github.com/debugsidecar/debugsidecar/test/stalls/scenario"
+	"github.com/debugsidecar/debugsidecar/test/stalls/viewer"
 )
 
 func liveCommand() *cobra.Command {
@@ -23,7 +22,7 @@ func liveCommand() *cobra.Command {
 	)
 	c := &cobra.Command{
 		Use:   "live",
-		Short: "let a seed's streams run in real time over loopback, print ready first, and write the truth",
+		Short: "let a seed's streams run in real time over loopback, print ready first, and write what was as generate does",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGINT, syscall.SIGTERM)
@@ -32,16 +31,16 @@ func liveCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			truth, err := live.Run(ctx, s, func() { fmt.Fprintln(c.OutOrStdout(), "ready") })
+			rec, err := live.Run(ctx, s, func() { fmt.Fprintln(c.OutOrStdout(), "ready") })
 			if err != nil {
 				return err
 			}
-			return writeFile(out, func(to io.Writer) error { return json.NewEncoder(to).Encode(truth) })
+			return write(rec, viewer.Conceal, out)
 		},
 	}
 	c.Flags().Uint64Var(&seed, "seed", TuningSeeds, "what the scenario is drawn from")
 	c.Flags().Float64Var(&minutes, "minutes", 3, "how long it runs")
 	c.Flags().IntVar(&streams, "streams", 4, "video streams in it")
-	c.Flags().StringVar(&out, "out", truthFile, "file for the truth")
+	c.Flags().StringVar(&out, "out", ".", "directory to write to")
 	return c
 }

@@ -5,7 +5,7 @@
 //	go run ./test/stalls score --truth DIR/truth.json --alerts ALERTS
 //	go run ./test/stalls table -o bin/stalls.txt         the detectors beside two plain rules
 //	go run ./test/stalls check                           no alert knows what comes later
-//	go run ./test/stalls live --out truth.json           the same in real time, over loopback
+//	go run ./test/stalls live --out DIR                  the same in real time, over loopback
 //
 // Seeds from TuningSeeds on are for whoever builds a detector, those from
 // GateSeeds on for the tests, and those from ReportingSeeds on for figures only:

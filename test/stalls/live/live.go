@@ -25,7 +25,6 @@ import (
 	"github.com/debugsidecar/debugsidecar/test/stalls/record"
 	"github.com/debugsidecar/debugsidecar/test/stalls/relay"
 	"github.com/debugsidecar/debugsidecar/test/stalls/scenario"
-	"github.com/debugsidecar/debugsidecar/test/stalls/viewer"
 )
 
 // lab is a scenario that runs.
@@ -41,13 +40,14 @@ type lab struct {
 // is missing is known only when the next one should be there.
 const margin = time.Second
 
-// Run lets a scenario run, which takes as long as it is, and returns the truth.
-// The sockets are open, and ready is called, before anything is sent.
-func Run(ctx context.Context, s scenario.Scenario, ready func()) (record.Truth, error) {
+// Run lets a scenario run, which takes as long as it is, and returns what was:
+// the packets as they were sent, the sockets as /proc/net/udp had them, and the
+// truth. The sockets are open, and ready is called, before anything is sent.
+func Run(ctx context.Context, s scenario.Scenario, ready func()) (record.Recording, error) {
 	l := &lab{scenario: s, conns: map[[2]netip.AddrPort]*net.UDPConn{}}
 	defer l.close()
 	if err := l.open(); err != nil {
-		return record.Truth{}, err
+		return record.Recording{}, err
 	}
 	ready()
 	// The truth's start is in whole seconds.
@@ -69,11 +69,11 @@ func Run(ctx context.Context, s scenario.Scenario, ready func()) (record.Truth, 
 	}
 	running.Wait()
 	if err := errors.Join(err, errors.Join(failed...)); err != nil {
-		return record.Truth{}, err
+		return record.Recording{}, err
 	}
 	l.collect()
 	l.scenario.Duration -= margin
-	return record.Of(l.scenario, l.groups, l.start.Unix()).Truth(viewer.Conceal), nil
+	return record.Of(l.scenario, l.groups, l.start.Unix()), nil
 }
 
 // open lets the relay run and opens the receivers' sockets.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/debugsidecar/debugsidecar/test/stalls/record"
 	"github.com/debugsidecar/debugsidecar/test/stalls/scenario"
+	"github.com/debugsidecar/debugsidecar/test/stalls/viewer"
 )
 
 // plain returns a scenario of one calm stream with a fault from 3 s on.
@@ -34,10 +35,11 @@ func plain(t *testing.T, duration time.Duration, fault scenario.Fault) scenario.
 func live(t *testing.T, s scenario.Scenario) record.Stream {
 	t.Helper()
 	ready := false
-	truth, err := Run(t.Context(), s, func() { ready = true })
+	rec, err := Run(t.Context(), s, func() { ready = true })
 	if err != nil {
 		t.Fatal(err)
 	}
+	truth := rec.Truth(viewer.Conceal)
 	if !ready || len(truth.Streams) != 1 {
 		t.Fatalf("ready: %v, %d streams", ready, len(truth.Streams))
 	}
