@@ -42,10 +42,10 @@ func newMetrics(s *Server) (*metrics, error) {
 			Help: "Requests on loopback that were refused: for want of the token, or for a foreign Host or Origin.",
 		}, []string{"reason"}),
 		lag: histogram("debugsidecar_lag_seconds",
-			"How far streams lag behind the best they have been: one observation a stream and second. Exemplars name the stream.",
+			"How far streams lag behind the best they have been: one observation a stream and second. Exemplars name the worst stream.",
 			[]float64{.02, .05, .1, .2, .5, 1, 2, 4, 8}),
 		frames: histogram("debugsidecar_frame_interval_seconds",
-			"Mean time between frames: one observation a stream and second. Exemplars name the stream.",
+			"Mean time between frames: one observation a stream and second. Exemplars name the worst stream.",
 			[]float64{.01, .02, .035, .05, .07, .1, .2, .5, 1}),
 		before: map[string]uint64{},
 	}
@@ -96,7 +96,8 @@ func exemplar(key string) prometheus.Labels {
 	return prometheus.Labels{"stream": key}
 }
 
-// observe takes a status into the histograms, once a second.
+// observe takes a status into the histograms, once a second. The worst stream of
+// each is its exemplar; one for each stream would cost more than it tells.
 func (m *metrics) observe(st *status.Status) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -104,24 +105,43 @@ func (m *metrics) observe(st *status.Status) {
 	if passed >= 0 && passed < time.Second {
 		return
 	}
+	var lag, interval worst
 	now := make(map[string]uint64, len(st.Streams))
 	for i := range st.Streams {
 		stream := &st.Streams[i]
-		if lag, known := stream.Window.LagSeconds.Get(); known {
-			observe(m.lag, lag, stream.Key)
+		if v, known := stream.Window.LagSeconds.Get(); known {
+			lag.observe(m.lag, v, stream.Key)
 		}
 		now[stream.Key] = stream.Totals.Frames
 		before, known := m.before[stream.Key]
 		if known && passed > 0 && stream.Totals.Frames > before {
-			observe(m.frames, passed.Seconds()/float64(stream.Totals.Frames-before), stream.Key)
+			interval.observe(m.frames, passed.Seconds()/float64(stream.Totals.Frames-before), stream.Key)
 		}
 	}
+	lag.done(m.lag)
+	interval.done(m.frames)
 	m.observed, m.before = st.At, now
 }
 
-func observe(h prometheus.Histogram, value float64, stream string) {
-	if o, ok := h.(prometheus.ExemplarObserver); ok {
-		o.ObserveWithExemplar(value, exemplar(stream))
+// worst keeps the highest value back, until it is known to be.
+type worst struct {
+	value  float64
+	stream string
+}
+
+func (w *worst) observe(h prometheus.Histogram, value float64, stream string) {
+	if w.stream == "" || value > w.value {
+		value, w.value = w.value, value
+		stream, w.stream = w.stream, stream
+	}
+	if stream != "" {
+		h.Observe(value)
+	}
+}
+
+func (w *worst) done(h prometheus.Histogram) {
+	if o, ok := h.(prometheus.ExemplarObserver); ok && w.stream != "" {
+		o.ObserveWithExemplar(w.value, exemplar(w.stream))
 	}
 }
 

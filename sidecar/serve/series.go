@@ -2,7 +2,6 @@ package serve
 
 import (
 	"strconv"
-	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -203,83 +202,6 @@ func captured(name, help string, get func(*status.Capture) uint64) series {
 			give(float64(get(st.Capture)), st.Capture.Source)
 		}
 	}}
-}
-
-// statusCollector gives the series of the current status.
-type statusCollector struct{ s *Server }
-
-// descs are the descriptions of statusSeries.
-var descs = func() []*prometheus.Desc {
-	list := make([]*prometheus.Desc, len(statusSeries))
-	for i, m := range statusSeries {
-		list[i] = prometheus.NewDesc(m.name, m.help, m.allLabels(), nil)
-	}
-	return list
-}()
-
-func (m series) allLabels() []string {
-	if m.stream != nil {
-		return append(append([]string{}, streamLabels...), m.labels...)
-	}
-	return m.labels
-}
-
-func (c *statusCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range descs {
-		ch <- d
-	}
-}
-
-func (c *statusCollector) Collect(ch chan<- prometheus.Metric) {
-	st := c.s.current.Load()
-	if st == nil {
-		return
-	}
-	streams := c.named(st)
-	for i, m := range statusSeries {
-		give := func(value float64, labels ...string) {
-			for i := range labels {
-				labels[i] = strings.ToValidUTF8(labels[i], "?")
-			}
-			metric, err := prometheus.NewConstMetric(descs[i], m.kind, value, labels...)
-			if err != nil {
-				metric = prometheus.NewInvalidMetric(descs[i], err)
-			}
-			ch <- metric
-		}
-		if m.each != nil {
-			m.each(c.s, st, give)
-			continue
-		}
-		for j := range streams {
-			own := &streams[j]
-			m.stream(own.Stream, func(value float64, labels ...string) {
-				give(value, append(own.labels[:3:3], labels...)...)
-			})
-		}
-	}
-}
-
-type named struct {
-	*status.Stream
-	labels [3]string
-}
-
-// named returns the streams that have series, each under labels of its own: the
-// same source may be seen twice for a moment when it starts anew, and Prometheus
-// takes no series twice.
-func (c *statusCollector) named(st *status.Status) []named {
-	n := min(len(st.Streams), c.s.opts.MaxStreams)
-	list, seen := make([]named, 0, n), make(map[[3]string]bool, n)
-	for i := range st.Streams[:n] {
-		s := &st.Streams[i]
-		labels := [3]string{s.Name, s.Src, strconv.FormatUint(uint64(s.SSRC), 10)}
-		if !seen[labels] {
-			seen[labels] = true
-			list = append(list, named{s, labels})
-		}
-	}
-	return list
 }
 
 func is(b bool) float64 {
