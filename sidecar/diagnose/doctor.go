@@ -10,8 +10,8 @@ import (
 )
 
 // DoctorCommand returns doctor. worker is where the capture program is unless
-// the flag or $DEBUGSIDECAR_WORKER says otherwise; try starts it, nil only looks
-// whether it is there.
+// the flag or $DEBUGSIDECAR_WORKER says otherwise; try starts it, by default as
+// the probe does.
 func DoctorCommand(worker string, try TryWorker) *cobra.Command {
 	var asJSON bool
 	var runDir string
@@ -40,13 +40,17 @@ Status 0: the video probe works here, at the tier that is named; 1: it does not.
 		}
 		return other
 	}
+	if try == nil {
+		try = tryCapture
+	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	c.Flags().StringVar(&runDir, "run-dir", env("DEBUGSIDECAR_RUN_DIR", "/run/debugsidecar"), "the directory for the probe's token")
 	c.Flags().StringVar(&worker, "worker", env("DEBUGSIDECAR_WORKER", worker), "the capture program")
 	return c
 }
 
-// Examine looks at everything.
+// Examine looks at everything. Where try is nil, the capture program is only
+// looked for.
 func Examine(ctx context.Context, runDir, worker string, try TryWorker) *Report {
 	if ctx == nil {
 		ctx = context.Background()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 )
 
 // placeFindings tell of what the container gives the probe.
@@ -48,6 +49,9 @@ func findWorker(ctx context.Context, worker string, try TryWorker) (string, erro
 		return "", errors.New("there is no capture program")
 	}
 	path, err := exec.LookPath(worker)
+	if err == nil {
+		path, err = filepath.Abs(path)
+	}
 	if err != nil {
 		return "", fmt.Errorf("the capture program: %w", err)
 	}
