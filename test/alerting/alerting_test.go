@@ -1,11 +1,16 @@
 package alerting
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
+	"os"
+	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
@@ -96,4 +101,47 @@ func get(t *testing.T, ctx context.Context, url string, into any) {
 	if err := json.NewDecoder(answer.Body).Decode(into); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// servesUntilKilled is set in a process that starts Alertmanager and waits.
+const servesUntilKilled = "ALERTING_SERVES_UNTIL_KILLED"
+
+// Nothing stays behind, not even when the test is killed.
+func TestProgramsEndWithTheirTest(t *testing.T) {
+	if dir := os.Getenv(servesUntilKilled); dir != "" {
+		s, err := programs(t).Alertmanager(t.Context(), dir, "http://127.0.0.1:1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Println(s.URL)
+		select {}
+	}
+	programs(t)
+	cmd := exec.Command(os.Args[0], "-test.run=^TestProgramsEndWithTheirTest$")
+	cmd.Env = append(os.Environ(), servesUntilKilled+"="+t.TempDir())
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(out)
+	for lines.Scan() && !strings.HasPrefix(lines.Text(), "http") {
+		t.Log(lines.Text())
+	}
+	url := lines.Text()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait() // killed
+	eventually(t, ctx, "Alertmanager is gone", func() bool {
+		answer, err := http.Get(url + "/-/ready")
+		if err == nil {
+			_ = answer.Body.Close()
+		}
+		return err != nil
+	})
 }

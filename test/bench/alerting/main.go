@@ -19,7 +19,7 @@ import (
 
 func main() {
 	intervals := flag.String("intervals", "1s,15s", "of scrapes and rules, one run each")
-	rounds := flag.Int("rounds", 10, "alerts in a run")
+	rounds := flag.Int("rounds", 5, "alerts in a run")
 	file := flag.String("o", "", "also write the table to this file")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
