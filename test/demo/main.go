@@ -68,6 +68,9 @@ func run(ctx context.Context, once bool) error {
 	if err := (&online{show: s, cluster: c, installation: i}).run(ctx); err != nil {
 		return err
 	}
+	if err := s.stall(ctx); err != nil {
+		return err
+	}
 	if s.failed > 0 {
 		return fmt.Errorf("%d of what was to be shown did not come true", s.failed)
 	}
@@ -94,7 +97,7 @@ func died(ctx context.Context, c *cluster.Cluster) <-chan error {
 func prepare(ctx context.Context, s *show) error {
 	built := make(chan error, 1)
 	go func() {
-		err := s.webhook(ctx)
+		err := s.programs(ctx)
 		if err == nil {
 			_, err = build.Kube(ctx, s.progress)
 		}
@@ -145,12 +148,12 @@ func start(ctx context.Context, s *show, dir string) (*cluster.Cluster, *install
 }
 
 // webhook builds the webhook, static as in its image.
-func (s *show) webhook(ctx context.Context) error {
-	s.progress("compiling the webhook")
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", filepath.Join(s.root, "bin", "webhook"), "./webhook")
+func (s *show) programs(ctx context.Context) error {
+	s.progress("compiling the webhook and the sidecar")
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", filepath.Join(s.root, "bin")+"/", "./webhook", "./sidecar")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("building the webhook: %w\n%s", err, out)
+		return fmt.Errorf("building the webhook and the sidecar: %w\n%s", err, out)
 	}
 	return nil
 }
