@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -60,6 +61,7 @@ var fakes = map[string]func(conn *net.UnixConn, memory *wire.Memory){
 			var all [][]byte
 			for {
 				all = append(all, bytes.Repeat([]byte{1}, 16<<20))
+				runtime.KeepAlive(all)
 				time.Sleep(10 * time.Millisecond)
 			}
 		}()

@@ -88,7 +88,12 @@ func (s *session) readErrors() {
 	for lines.Scan() {
 		line := s.c.redact.text(strings.ToValidUTF8(lines.Text(), "?"))
 		cause, why, decoderError := classify(line)
-		if decoderError {
+		s.mu.Lock()
+		playing := !s.firstAt.IsZero()
+		s.mu.Unlock()
+		// Before the first frame there are errors by nature: who comes in between two
+		// key frames has nothing to decode from.
+		if decoderError && playing {
 			s.c.mu.Lock()
 			s.c.now.Errors++
 			s.c.mu.Unlock()

@@ -220,8 +220,9 @@ func (p *player) next() bool {
 }
 
 func (p *player) decode(pixels bool) bool {
-	// The first frame is always read whole: an unreadable stream shows here.
-	if pixels || p.seq == 0 {
+	// The first frame is always read whole: an unreadable stream shows here. V4L2
+	// does not count frames, so whether one was grabbed can't be known otherwise.
+	if pixels || p.seq == 0 || p.kind == source.Device {
 		return p.capture.Read(&p.frame)
 	}
 	p.capture.Grab(1) // does not say whether it could
