@@ -1,10 +1,10 @@
 package serve
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"strconv"
@@ -140,7 +140,8 @@ func (e *events) counts() (listeners int, dropped uint64) {
 	return e.listeners, e.dropped
 }
 
-// ServeHTTP sends alerts as they come (server-sent events: WHATWG HTML, 9.2).
+// ServeHTTP sends alerts as they come: as server-sent events (WHATWG HTML, 9.2),
+// or as JSON lines to who accepts application/x-ndjson.
 func (e *events) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !e.enter() {
 		w.Header().Set("Retry-After", "5")
@@ -152,32 +153,36 @@ func (e *events) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (e *events) stream(w http.ResponseWriter, r *http.Request) error {
-	out := http.NewResponseController(w)
-	write := func(b []byte) error {
-		return errors.Join(out.SetWriteDeadline(time.Now().Add(slowAfter)), second(w.Write(b)), out.Flush())
+	form := eventStream
+	if strings.Contains(r.Header.Get("Accept"), jsonLines.contentType) {
+		form = jsonLines
 	}
-	w.Header().Set("Content-Type", "text/event-stream")
+	out := http.NewResponseController(w)
+	write := func(text string) error {
+		return errors.Join(out.SetWriteDeadline(time.Now().Add(slowAfter)), second(io.WriteString(w, text)), out.Flush())
+	}
+	w.Header().Set("Content-Type", form.contentType)
 	if r.Method == http.MethodHead {
 		return nil
 	}
 	number := e.start(r)
-	if err := write([]byte("retry: 1000\n\n")); err != nil {
+	if err := write(form.start); err != nil {
 		return err
 	}
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
 	for {
 		list, gone, more := e.after(number)
-		var text bytes.Buffer
+		var text strings.Builder
 		if gone > 0 {
-			fmt.Fprintf(&text, "event: gone\ndata: {\"alerts\":%d}\n\n", gone)
+			fmt.Fprintf(&text, form.gone, gone)
 		}
 		for _, ev := range list {
-			fmt.Fprintf(&text, "id: %s\nevent: alert\ndata: %s\n\n", e.id(ev.number), ev.line)
+			text.WriteString(form.event(e.id(ev.number), ev.line))
 			number = ev.number
 		}
 		if text.Len() > 0 {
-			if err := write(text.Bytes()); err != nil {
+			if err := write(text.String()); err != nil {
 				return err
 			}
 		}
@@ -186,11 +191,32 @@ func (e *events) stream(w http.ResponseWriter, r *http.Request) error {
 			return nil
 		case <-more:
 		case <-beat.C:
-			if err := write([]byte(": still here\n\n")); err != nil {
+			if err := write(form.beat); err != nil {
 				return err
 			}
 		}
 	}
 }
+
+// form is how alerts are written.
+type form struct {
+	contentType, start, beat string
+	gone                     string // with the number of alerts
+	event                    func(id string, line []byte) string
+}
+
+var (
+	eventStream = form{
+		contentType: "text/event-stream", start: "retry: 1000\n\n", beat: ": still here\n\n",
+		gone: "event: gone\ndata: {\"alerts\":%d}\n\n",
+		event: func(id string, line []byte) string {
+			return fmt.Sprintf("id: %s\nevent: alert\ndata: %s\n\n", id, line)
+		},
+	}
+	jsonLines = form{
+		contentType: "application/x-ndjson", beat: "\n", gone: "{\"gone\":%d}\n",
+		event: func(_ string, line []byte) string { return string(line) + "\n" },
+	}
+)
 
 func second(_ int, err error) error { return err }

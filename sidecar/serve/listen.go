@@ -52,15 +52,22 @@ func listenLocal(addr string) (net.Listener, error) {
 // maxConns is how many connections each address has.
 const maxConns = 256
 
-// connLimit bounds connections. A new one is never turned away for those that
-// say nothing: the oldest of these goes. So nobody can keep the kubelet's
-// probes out by holding connections open.
+// connLimit bounds connections. A new one is never turned away: of the others one
+// goes, the longest silent, or if all are being answered the oldest of them. So
+// nobody can keep the kubelet's probes out by holding connections open.
 type connLimit struct {
 	max int
 
-	mu     sync.Mutex
-	conns  map[net.Conn]*list.Element // nil while a request is served
-	silent list.List                  // the longest silent in front
+	mu             sync.Mutex
+	conns          map[net.Conn]*connPlace
+	silent, active list.List // the oldest in front
+}
+
+// connPlace is where a connection stands; both are nil for one that is being
+// closed.
+type connPlace struct {
+	in *list.List
+	at *list.Element
 }
 
 // changed is a http.Server's ConnState.
@@ -74,30 +81,43 @@ func (c *connLimit) update(conn net.Conn, state http.ConnState) (victim net.Conn
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.conns == nil {
-		c.conns = map[net.Conn]*list.Element{}
+		c.conns = map[net.Conn]*connPlace{}
 	}
-	if e := c.conns[conn]; e != nil {
-		c.silent.Remove(e)
-	}
+	place := c.conns[conn]
 	switch state {
-	case http.StateNew, http.StateIdle:
-		if _, known := c.conns[conn]; !known && len(c.conns) >= c.max {
-			// It stays counted until the server says that it is closed.
-			victim = conn
-			if first := c.silent.Front(); first != nil {
-				victim = c.silent.Remove(first).(net.Conn)
-				c.conns[victim] = nil
-			}
-			if victim == conn {
-				c.conns[conn] = nil
-				return victim
-			}
-		}
-		c.conns[conn] = c.silent.PushBack(conn)
-	case http.StateActive:
-		c.conns[conn] = nil
 	case http.StateClosed, http.StateHijacked:
-		delete(c.conns, conn)
+		if place != nil {
+			place.leave()
+			delete(c.conns, conn)
+		}
+		return nil
+	case http.StateNew:
+		if c.silent.Len()+c.active.Len() >= c.max {
+			oldest := c.silent.Front()
+			if oldest == nil {
+				oldest = c.active.Front()
+			}
+			victim = oldest.Value.(net.Conn)
+			c.conns[victim].leave()
+		}
+		place = &connPlace{}
+		c.conns[conn] = place
 	}
+	if place == nil || (state != http.StateNew && place.in == nil) {
+		return nil // it is being closed
+	}
+	place.leave()
+	place.in = &c.silent
+	if state == http.StateActive {
+		place.in = &c.active
+	}
+	place.at = place.in.PushBack(conn)
 	return victim
+}
+
+func (p *connPlace) leave() {
+	if p.in != nil {
+		p.in.Remove(p.at)
+		p.in, p.at = nil, nil
+	}
 }

@@ -52,8 +52,8 @@ type Options struct {
 
 // Pictures are the capture's latest ones.
 type Pictures interface {
-	// Picture returns the newest JPEG and its number if that is above after. The
-	// bytes stay as they are until the next call.
+	// Picture returns the newest JPEG and its number if that is above after; numbers
+	// only grow. The bytes stay as they are until the next call.
 	Picture(after uint64) (jpeg []byte, number uint64, ok bool)
 	// WantPictures says whether somebody looks or an alert is on. It is called
 	// when that changes, and must not block.

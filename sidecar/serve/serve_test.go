@@ -153,6 +153,20 @@ func TestAClientThatComesBackMissesNoAlert(t *testing.T) {
 	}
 }
 
+func TestAlertsAreJSONLinesForWhoWantsThem(t *testing.T) {
+	s := serving(t, Options{})
+	answer := dial(t, s, "/api/v1/alerts", "Accept", "application/x-ndjson")
+	want := scriptedAlert(time.Unix(1767225600, 0), warn.StallPredicted, 2*time.Second, sample.Of(1.8))
+	s.Alert(want)
+	lines := bufio.NewScanner(answer.Body)
+	for lines.Scan() && lines.Text() == "" {
+	}
+	line, err := json.Marshal(want)
+	if err != nil || lines.Text() != string(line) {
+		t.Errorf("got %s, want %s (%v)", lines.Text(), line, err)
+	}
+}
+
 func TestAClientHearsHowManyAlertsAreGone(t *testing.T) {
 	e := newEvents()
 	for range eventsKept + 10 {
@@ -204,70 +218,6 @@ func TestListenersAreBounded(t *testing.T) {
 	}
 	if got := dial(t, s, "/api/v1/alerts"); got.StatusCode != http.StatusServiceUnavailable || got.Header.Get("Retry-After") == "" {
 		t.Errorf("one more: %s", got.Status)
-	}
-}
-
-// Those who connect and say nothing never keep the kubelet out.
-func TestSilentConnectionsGiveWay(t *testing.T) {
-	s := serving(t, Options{})
-	s.Publish(scripted(time.Now(), 1, .02, 0))
-	addr, _ := s.Addrs()
-	for range 3 * maxConns {
-		conn, err := net.Dial("tcp", addr.String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-		fmt.Fprint(conn, "GET /healthz HTT")
-	}
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 30 * time.Second}
-	answer, err := client.Get("http://" + addr.String() + "/healthz")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusOK {
-		t.Error(answer.Status)
-	}
-}
-
-func TestSlowHeadersEndTheConnection(t *testing.T) {
-	s := serving(t, Options{})
-	_, addr := s.Addrs()
-	conn, err := net.Dial("tcp", addr.String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: localhost\r\n")
-	_ = conn.SetReadDeadline(time.Now().Add(time.Minute))
-	if b, err := io.ReadAll(conn); err != nil {
-		t.Errorf("%q, %v", b, err)
-	}
-}
-
-func TestOversizedHeadersAreRefused(t *testing.T) {
-	s := serving(t, Options{})
-	if got := dial(t, s, "/api/v1/marks", "X", strings.Repeat("x", 2*maxHeaderBytes)); got.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
-		t.Error(got.Status)
-	}
-}
-
-func TestTheNextFreePortIsTaken(t *testing.T) {
-	first := serving(t, Options{})
-	pod, local := first.Addrs()
-	second, err := New(Options{Token: token, Addr: pod.String(), LocalAddr: local.String()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer second.Close()
-	pod2, local2 := second.Addrs()
-	if pod2.String() == pod.String() || local2.String() == local.String() || !strings.Contains(second.Link(), local2.String()) {
-		t.Errorf("%v %v", pod2, local2)
-	}
-	if third, err := New(Options{Token: token, Addr: pod.String(), Fixed: true, LocalAddr: "127.0.0.1:0"}); err == nil {
-		third.Close()
-		t.Error("a fixed port that is taken will do")
 	}
 }
 
