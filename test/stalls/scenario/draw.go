@@ -161,7 +161,12 @@ func drawLink(d die, g Group) Link {
 			largest += s.Clip.MeanKey * s.KeyScale * s.Scale
 		}
 	}
-	l.QueueBytes = max(g.Bitrate()/8*d.log(.1, 6), 2.5*largest, 64<<10)
+	// Mostly a router's, of up to a second; some are bloated.
+	seconds := d.log(.05, 1)
+	if d.chance(.25) {
+		seconds = d.log(1, 6)
+	}
+	l.QueueBytes = max(g.Bitrate()/8*seconds, 2.5*largest, 48<<10)
 	if d.chance(.5) {
 		l.Loss = d.log(1e-6, 3e-4)
 	}
@@ -177,8 +182,8 @@ func drawLink(d die, g Group) Link {
 func drawApp(d die) App {
 	a := App{
 		// The default, what cameras' software asks for, and more.
-		Buffer: pick(d, 212992, 425984, 425984, 1<<20, 2<<20, 4<<20, 8<<20),
-		Load:   d.log(.003, .4),
+		Buffer: pick(d, 212992, 212992, 425984, 425984, 425984, 1<<20, 1<<20, 2<<20, 8<<20),
+		Load:   d.log(.01, .5),
 	}
 	if d.chance(.3) {
 		a.Poll = pick[time.Duration](d, 5, 10, 20, 33) * time.Millisecond

@@ -6,9 +6,9 @@ import (
 
 // kinds has what a group may meet, repeated by how common it is.
 var kinds = []Kind{
-	OutageLoss, OutageLoss, OutageQueue, OutageQueue,
+	OutageLoss, OutageLoss, OutageLoss, OutageQueue, OutageQueue,
 	SqueezeStep, SqueezeStep, SqueezeRamp, SqueezeRamp, SqueezeRamp,
-	LossBurst, LossRamp, DelayStep, DelayRamp, DelayRamp, JitterStorm, Flapping,
+	LossBurst, LossRamp, DelayStep, DelayRamp, JitterStorm, Flapping,
 	CameraStop, CameraStop, CameraDying, CameraDying, CameraDying, CameraGaps, EncoderStall, CameraRestart, Pause,
 	ReaderStop, ReaderStop, ReaderSlow, ReaderSlow, ReaderSlow, ReaderThrottled, ReaderThrottled,
 }
@@ -58,20 +58,20 @@ func drawFault(d die, g Group, kind Kind) Fault {
 	f := Fault{Kind: kind, Stream: All, Curve: pick(d, 0, 0, .5, 1.5, 2, 3)}
 	switch kind {
 	case OutageLoss, OutageQueue:
-		f.Hold = d.logSeconds(.3, 7)
+		f.Hold = d.logSeconds(.5, 9)
 	case SqueezeStep:
-		f.Hold, f.Level = d.logSeconds(3, 30), d.between(.3, .95)
+		f.Hold, f.Level = d.logSeconds(4, 40), d.between(.2, .88)
 		f.Fall = d.seconds(0, 3)
 	case SqueezeRamp:
-		f.Rise, f.Hold, f.Fall = d.logSeconds(5, 30), d.seconds(2, 20), d.seconds(0, 5)
-		f.Level = d.between(.25, .9)
+		f.Rise, f.Hold, f.Fall = d.logSeconds(5, 30), d.seconds(4, 25), d.seconds(0, 5)
+		f.Level = d.between(.2, .85)
 	case LossBurst:
 		f.Hold, f.Level = d.logSeconds(.5, 10), d.between(.1, .8)
 	case LossRamp:
 		f.Rise, f.Hold, f.Fall = d.logSeconds(4, 20), d.seconds(1, 8), d.seconds(0, 3)
 		f.Level = d.between(.15, .7)
 	case DelayStep:
-		f.Hold, f.Level = d.logSeconds(5, 40), d.log(.1, 4.5)
+		f.Hold, f.Level = d.logSeconds(5, 40), d.log(.1, 3)
 	case DelayRamp:
 		f.Rise, f.Hold, f.Fall = d.logSeconds(4, 25), d.seconds(2, 15), d.seconds(0, 5)
 		f.Level = d.log(.3, 6)
@@ -81,26 +81,26 @@ func drawFault(d die, g Group, kind Kind) Fault {
 	case Flapping:
 		f.Rise, f.Hold, f.Level = d.logSeconds(6, 25), d.seconds(0, 6), d.between(.3, 3)
 	case CameraStop:
-		f.Hold = d.logSeconds(.35, 10)
+		f.Hold = d.logSeconds(.4, 10)
 	case CameraDying:
 		f.Rise, f.Hold, f.Level = d.logSeconds(6, 18), d.seconds(0, 8), d.between(.25, 1.2)
 	case CameraGaps:
 		f.Rise, f.Hold, f.Level = d.logSeconds(6, 20), d.seconds(0, 5), d.between(.3, 2.5)
 	case EncoderStall:
-		f.Hold = d.logSeconds(.3, 6)
+		f.Hold = d.logSeconds(.5, 9)
 	case CameraRestart:
 		f.Hold = d.logSeconds(.8, 12)
 	case Pause:
 		f.Hold = d.logSeconds(3, 40)
 	case ReaderStop:
-		f.Hold = d.logSeconds(.3, 7)
+		f.Hold = d.logSeconds(.5, 9)
 	case ReaderSlow:
-		f.Rise, f.Hold, f.Fall = d.logSeconds(3, 20), d.seconds(2, 15), d.seconds(0, 2)
-		f.Level = d.between(.2, .95)
+		f.Rise, f.Hold, f.Fall = d.logSeconds(3, 20), d.seconds(4, 20), d.seconds(0, 2)
+		f.Level = d.between(.1, .88)
 	case ReaderThrottled:
-		f.Rise, f.Hold, f.Fall = d.logSeconds(2, 20), d.seconds(2, 15), d.seconds(0, 2)
+		f.Rise, f.Hold, f.Fall = d.logSeconds(2, 20), d.seconds(4, 20), d.seconds(0, 2)
 		// Around what the application needs.
-		f.Level = 1 - g.App.Load*d.between(.2, 1.5)
+		f.Level = 1 - g.App.Load*d.between(.1, 1.1)
 	}
 	return f
 }
