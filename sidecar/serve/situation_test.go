@@ -67,7 +67,7 @@ func TestThePageSurvivesARestart(t *testing.T) {
 	published(t, second.Server, func(now time.Time) *status.Status { return scripted(now, 1, 1.4, .1) })
 	second.Alert(scriptedAlert(time.Now(), warn.StallPredicted, 2*time.Second, sample.Of(.9)))
 	until(t, ctx, `document.getElementById("word").textContent === "poor" && document.getElementById("notice").hidden`)
-	until(t, ctx, `document.querySelector("#alerts li")?.textContent.includes("A 2 s buffer runs out in 900 ms") === true`)
+	until(t, ctx, `document.querySelector("#alerts li")?.textContent.includes("A 2 s buffer runs out in 0.90 s") === true`)
 	second.stop()
 	third := restart(t, "127.0.0.1:0", addr.String(), NewToken())
 	third.Publish(calm(time.Now()))
@@ -139,3 +139,27 @@ func TestWithoutATokenThereIsNoPage(t *testing.T) {
 }
 
 func calmOne(now time.Time) *status.Status { return scripted(now, 1, .02, 0) }
+
+// Where looking would open another session of the camera, it takes a click.
+func TestLookingTakesAClickWhereItOpensASession(t *testing.T) {
+	browser := newBrowser(t)
+	f := &film{}
+	s := serving(t, Options{Pictures: f})
+	published(t, s, func(now time.Time) *status.Status {
+		st := calmOne(now)
+		st.Capture = &status.Capture{Source: "rtsp://camera/main", Mode: "onAlert", State: "closed"}
+		if f.wanted.Load() {
+			st.Capture.State, st.Capture.Width, st.Capture.Height, st.Capture.FPS = "playing", 640, 360, 30
+		}
+		return st
+	})
+	ctx := tab(t, browser, 390, 844, true)
+	open(t, ctx, s.Link())
+	until(t, ctx, `document.getElementById("why-no-picture").textContent.includes("session of its own") && document.getElementById("look").checkVisibility()`)
+	if f.wanted.Load() {
+		t.Error("nobody asked for the picture, and it is wanted")
+	}
+	eval[bool](t, ctx, `(document.getElementById("look").click(), true)`)
+	until(t, ctx, `document.getElementById("live").checkVisibility() && document.getElementById("live").naturalWidth === 640`)
+	screenshot(t, ctx, "scene-look")
+}

@@ -22,6 +22,7 @@ const remember = (key, value) => { try { localStorage.setItem(key, value); } cat
 
 const known = (v) => v !== null && v !== undefined;
 const time = (v) => !known(v) ? "–" : Math.abs(v) < 1 ? `${Math.round(v * 1000)} ms` : `${v.toFixed(1)} s`;
+const seconds = (v) => !known(v) ? "–" : `${v.toFixed(Math.abs(v) < 1 ? 2 : 1)} s`.replace("-", "−");
 const percent = (v) => !known(v) ? "–" : v === 0 ? "0 %" : v < 0.001 ? "<0.1 %" : `${(v * 100).toFixed(1)} %`;
 const bits = (v) => !known(v) ? "–" : v < 1e6 ? `${Math.round(v / 1e3)} kbit/s` : `${(v / 1e6).toFixed(1)} Mbit/s`;
 const bytes = (v) => v < 1e3 ? `${v} B` : v < 1e6 ? `${Math.round(v / 1e3)} kB` : `${(v / 1e6).toFixed(1)} MB`;

@@ -48,10 +48,10 @@ function renderStall() {
   const stalled = all.filter((f) => f.stalled);
   const soonest = all.filter((f) => known(f.eta_s)).sort((a, b) => a.eta_s - b.eta_s)[0];
   const left = all.filter((f) => known(f.left_s)).sort((a, b) => a.left_s - b.left_s)[0];
-  let big = "None in sight", note = left ? `${time(Math.max(0, left.left_s))} left of a ${depth} s buffer` : "What is left in the buffer is not known.";
+  let big = "None in sight", note = left ? `${seconds(Math.max(0, left.left_s))} left of a ${depth} s buffer` : "What is left in the buffer is not known.";
   if (!left && !soonest) big = "Not known";
   if (!list.length) [big, note] = ["–", ""];
-  if (soonest) [big, note] = [`${soonest.eta_s.toFixed(1)} s`, `${Math.round(soonest.confidence * 100)} % sure${scope || list.length === 1 ? "" : ", " + soonest.name}`];
+  if (soonest) [big, note] = [seconds(soonest.eta_s), `${Math.round(soonest.confidence * 100)} % sure${scope || list.length === 1 ? "" : ", " + soonest.name}`];
   if (stalled.length) [big, note] = ["Stalled now", scope || list.length === 1 ? "Viewers with this buffer are waiting." : `${stalled.length} of ${list.length} streams`];
   $("eta").parentElement.classList.toggle("soon", Boolean(soonest || stalled.length));
   put($("eta"), big);
@@ -105,7 +105,7 @@ function alertItem(a, fresh) {
   const when = make("time", "", clock(new Date(a.ts)));
   when.dateTime = a.ts;
   const what = {
-    "stall": `A ${a.buffer_s} s buffer has run out: viewers wait`, "stall-predicted": `A ${a.buffer_s} s buffer runs out in ${time(a.eta_s)}`,
+    "stall": `A ${a.buffer_s} s buffer has run out: viewers wait`, "stall-predicted": `A ${a.buffer_s} s buffer runs out in ${seconds(a.eta_s)}`,
     "degraded": "Packets are being dropped", "clear": a.buffer_s ? `Over for a ${a.buffer_s} s buffer` : "No more packets are dropped",
   }[a.kind] || a.kind;
   const text = make("div", "what", what);
@@ -228,7 +228,7 @@ async function loadHistory() {
 }
 
 plot.onRead((v) => {
-  put($("at-left"), time(v.left));
+  put($("at-left"), seconds(v.left));
   put($("at-lag"), time(v.lag));
   put($("at-loss"), percent(v.loss));
   put($("at-when"), v.at ? clock(v.at) : "now");

@@ -81,7 +81,7 @@ const plot = (() => {
       const v = k * step;
       pen.fillStyle = v === 0 ? soft : line;
       pen.fillRect(at.x0, Math.round(y(v)), at.x1 - at.x0, 1);
-      text(`${+v.toFixed(3)} s`, at.x0 - 6, y(v), "right", soft);
+      text(`${+v.toFixed(3)} s`.replace("-", "−"), at.x0 - 6, y(v), "right", soft);
     }
     // Below: loss, at least to 1 %.
     const lossTop = nice(Math.max(0.01, ...known(data.loss)));
