@@ -30,6 +30,7 @@ type Capture struct {
 	refused error // why the source is not played
 	redact  redactor
 	started time.Time
+	exposed bool          // it was said that the child is not kept from secrets
 	changed chan struct{} // has a token when what is wanted changed
 
 	mu      sync.Mutex

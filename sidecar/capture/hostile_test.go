@@ -1,158 +1,24 @@
 package capture
 
 import (
-	"bytes"
 	"context"
-	"fmt"
 	"log/slog"
-	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
-	"golang.org/x/sys/unix"
-
-	"github.com/debugsidecar/debugsidecar/bpf/clock"
-	"github.com/debugsidecar/debugsidecar/sidecar/capture/wire"
 )
-
-// fakes are capture programs that behave badly. The test's own program takes
-// their part.
-var fakes = map[string]func(conn *net.UnixConn, memory *wire.Memory){
-	"plays": func(conn *net.UnixConn, memory *wire.Memory) {
-		fakeFrames(conn, 1<<30)
-	},
-	"exits": func(*net.UnixConn, *wire.Memory) { os.Exit(3) },
-	"panics": func(*net.UnixConn, *wire.Memory) {
-		panic("index out of range, from rtsp://admin:s3kret@camera/1")
-	},
-	"mute":    func(*net.UnixConn, *wire.Memory) { select {} },
-	"garbage": func(conn *net.UnixConn, _ *wire.Memory) { fakeSend(conn, []byte("\x00\xff garbage")); select {} },
-	"too long": func(conn *net.UnixConn, _ *wire.Memory) {
-		fakeSend(conn, bytes.Repeat([]byte("x"), 2*wire.MaxMessage))
-		select {}
-	},
-	"picture of 4 GiB": func(conn *net.UnixConn, _ *wire.Memory) {
-		b := wire.AppendFrame(nil, wire.Frame{Seq: 1, Picture: true, Length: 1})
-		copy(b[len(b)-4:], "\xff\xff\xff\xff")
-		fakeSend(conn, b)
-		select {}
-	},
-	"floods": func(conn *net.UnixConn, _ *wire.Memory) {
-		for {
-			fakeSend(conn, wire.Alive)
-		}
-	},
-	"deaf": func(conn *net.UnixConn, _ *wire.Memory) {
-		for {
-			fakeSend(conn, wire.Alive)
-			time.Sleep(50 * time.Millisecond)
-		}
-	},
-	"grows": func(conn *net.UnixConn, memory *wire.Memory) {
-		go func() {
-			var all [][]byte
-			for {
-				all = append(all, bytes.Repeat([]byte{1}, 16<<20))
-				runtime.KeepAlive(all)
-				time.Sleep(10 * time.Millisecond)
-			}
-		}()
-		fakeFrames(conn, 1<<30)
-	},
-	"hangs up": func(conn *net.UnixConn, _ *wire.Memory) {
-		fakeFrames(conn, 3)
-		conn.Close()
-		select {}
-	},
-	"stops playing": func(conn *net.UnixConn, _ *wire.Memory) {
-		fakeFrames(conn, 3)
-		for {
-			fakeSend(conn, wire.Alive)
-			time.Sleep(50 * time.Millisecond)
-		}
-	},
-	"shouts": func(conn *net.UnixConn, _ *wire.Memory) {
-		go func() {
-			for line := bytes.Repeat([]byte("x"), 1<<20); ; {
-				os.Stderr.Write(line)
-			}
-		}()
-		fakeFrames(conn, 1<<30)
-	},
-	"leaves a child": func(*net.UnixConn, *wire.Memory) {
-		cmd := exec.Command("/bin/sleep", "3")
-		cmd.Stderr = os.Stderr
-		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-		if err := cmd.Start(); err != nil {
-			panic(err)
-		}
-		os.Exit(0)
-	},
-}
-
-func fakeSend(conn *net.UnixConn, b []byte) {
-	if _, err := conn.Write(b); err != nil {
-		os.Exit(0)
-	}
-}
-
-func fakeFrames(conn *net.UnixConn, n int) {
-	for i := range n {
-		fakeSend(conn, wire.AppendFrame(nil, wire.Frame{Seq: uint64(i + 1), PTS: time.Duration(i) * 20 * time.Millisecond, At: clock.Now(), Width: 64, Height: 48}))
-		time.Sleep(20 * time.Millisecond)
-	}
-}
-
-// fakeVariable chooses the fake.
-const fakeVariable = "DEBUGSIDECAR_TEST_FAKE"
-
-func TestMain(m *testing.M) {
-	fake, ok := fakes[os.Getenv(fakeVariable)]
-	if !ok {
-		os.Exit(m.Run())
-	}
-	// It ends with the test, whatever becomes of that.
-	_ = unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0)
-	conn, err := wire.OpenSocket(os.NewFile(3, "socket"))
-	if err != nil {
-		panic(err)
-	}
-	memory, err := wire.OpenMemory(os.NewFile(4, "memory"))
-	if err != nil {
-		panic(err)
-	}
-	fake(conn, memory)
-}
-
-// fakeWorker is a program that becomes a fake.
-func fakeWorker(t *testing.T, name string) string {
-	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(t.TempDir(), "worker")
-	script := fmt.Sprintf("#!/bin/sh\nexport %s='%s'\nexec '%s'\n", fakeVariable, name, self)
-	if err := os.WriteFile(path, []byte(script), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
 
 // start runs a capture with a fake until the test ends. A child without
 // capabilities must be able to read the test's program.
-func start(t *testing.T, fake string, change func(*Options)) (*Capture, *bytes.Buffer) {
+func start(t *testing.T, fake string, change func(*Options)) (*Capture, *logged) {
 	t.Helper()
 	leaks := goleak.IgnoreCurrent()
-	log := &bytes.Buffer{}
+	log := &logged{}
 	o := Options{
 		Source: "rtsp://admin:s3kret@127.0.0.1:9/1", Mode: Always, Worker: fakeWorker(t, fake),
 		OpenTimeout: 20 * time.Second, StallAfter: 200 * time.Millisecond, ReadTimeout: time.Second, HangTimeout: 5 * time.Second,
@@ -185,6 +51,24 @@ func start(t *testing.T, fake string, change func(*Options)) (*Capture, *bytes.B
 		}
 	})
 	return c, log
+}
+
+// logged is a log that is read while it is written.
+type logged struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *logged) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *logged) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
 
 func await(t *testing.T, c *Capture, what string, is func(Snapshot) bool) Snapshot {
@@ -229,6 +113,28 @@ func TestBadChildNeverTakesTheProbeDown(t *testing.T) {
 	}
 }
 
+func TestChildCantReadTokens(t *testing.T) {
+	token := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(token, []byte("t0ken"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv(fileVariable, token)
+	for hide, want := range map[string]string{"": "read: <nil>", token: "permission denied", filepath.Dir(token): "permission denied"} {
+		c, log := start(t, "reads tokens", func(o *Options) {
+			if hide != "" {
+				o.Hide = []string{hide}
+			}
+		})
+		s := await(t, c, "waiting", waiting)
+		if strings.Contains(log.String(), "could read this container's files") {
+			t.Skip("this kernel has no Landlock")
+		}
+		if !strings.Contains(s.Why, want) {
+			t.Errorf("hidden %q: %s", hide, s.Why)
+		}
+	}
+}
+
 func TestChildThatDoesNotListenIsNoHang(t *testing.T) {
 	c, _ := start(t, "deaf", func(o *Options) { o.OpenTimeout = 2 * time.Second })
 	marks := Marks{Verdict: strings.Repeat("x", 100), Boxes: make([]Box, 32)}
@@ -245,8 +151,8 @@ func TestChildThatDoesNotListenIsNoHang(t *testing.T) {
 func TestChildThatShoutsIsHeardOut(t *testing.T) {
 	c, log := start(t, "shouts", nil)
 	await(t, c, "playing", func(s Snapshot) bool { return s.Frames >= 50 })
-	if log.Len() > 1<<20 {
-		t.Errorf("%d bytes were logged", log.Len())
+	if n := len(log.String()); n > 1<<20 {
+		t.Errorf("%d bytes were logged", n)
 	}
 }
 

@@ -28,6 +28,9 @@ type Options struct {
 	// Worker is the capture program's path. If it is not there, the state is
 	// Absent.
 	Worker string
+	// Hide are files and directories that the capture program must not read, where
+	// the kernel can see to that: tokens. A pod's secrets are always among them.
+	Hide []string
 	// Mode is OnAlert by default.
 	Mode Mode
 	// Quiet is how long the stream stays open after the last alert. Default: 30 s.

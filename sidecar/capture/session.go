@@ -84,9 +84,14 @@ func (c *Capture) start() (*session, error) {
 	child, err := launch.Start(launch.Spec{
 		Path: c.o.Worker, Env: environment(), Stderr: w, Dir: "/",
 		ExtraFiles: []*os.File{theirs, c.memory.File()}, Unprivileged: true,
+		Hide: append([]string{podSecrets}, c.o.Hide...),
 	})
 	if err != nil {
 		return nil, errors.Join(err, conn.Close(), r.Close())
+	}
+	if exposed := child.Exposed(); exposed != nil && !c.exposed {
+		c.exposed = true // it stays so; once is enough
+		c.o.Log.Warn("the capture program could read this container's files and tokens", "why", exposed)
 	}
 	now := time.Now()
 	s := &session{c: c, child: child, conn: conn, errors: r, began: now, heard: now, weight: newScales(child.PID()), ended: make(chan struct{})}
@@ -94,6 +99,9 @@ func (c *Capture) start() (*session, error) {
 	s.wg.Go(s.readErrors)
 	return s, nil
 }
+
+// podSecrets is where Kubernetes mounts the service account's token.
+const podSecrets = "/var/run/secrets"
 
 // environment is what the child may know: where certificates are.
 func environment() []string {
