@@ -74,9 +74,12 @@ type wirePacket struct {
 func (f *film) packets() (all []wirePacket) {
 	seq := uint16(65000)
 	first := f.shots[0].media
+	var last time.Duration
 	const payload = 1100
 	for _, s := range f.shots {
 		// What is lost leaves a gap in the sequence.
+		// What was held back comes in its order.
+		at := max(s.sent, last)
 		for i := range s.packets {
 			b := make([]byte, 14+20+8+12+10)
 			binary.BigEndian.PutUint16(b[12:], 0x0800)
@@ -96,7 +99,8 @@ func (f *film) packets() (all []wirePacket) {
 			binary.BigEndian.PutUint16(h[2:], seq)
 			binary.BigEndian.PutUint32(h[4:], uint32(4_294_900_000)+uint32((s.media-first)*90000/time.Second))
 			binary.BigEndian.PutUint32(h[8:], f.ssrc)
-			all = append(all, wirePacket{s.sent + time.Duration(i)*50*time.Microsecond, b, 14 + 20 + 8 + 12 + payload})
+			last = at + time.Duration(i+1)*20*time.Microsecond
+			all = append(all, wirePacket{last, b, 14 + 20 + 8 + 12 + payload})
 			seq++
 		}
 	}

@@ -75,3 +75,24 @@ func (b *burst) over(now float64) bool {
 	}
 	return false
 }
+
+// held keeps losses back where many pictures came at once, after a silence, or a
+// lone packet: packets may have overtaken each other, and what is missing may be
+// there a sample later.
+type held struct{ lost float64 }
+
+// flood is how many times the nominal pictures are many.
+const flood = 2.5
+
+func (h *held) take(lost float64, m *sample.Media, nominal float64, lone bool) float64 {
+	due := sample.Interval.Seconds() / nominal
+	before := h.lost
+	h.lost = 0
+	if m.Lost < 0 {
+		before = max(before+float64(m.Lost), 0)
+	}
+	if m.Lost > 0 && (float64(m.Frames) > flood*due+2 || lone) {
+		h.lost, lost = lost, 0
+	}
+	return lost + before
+}

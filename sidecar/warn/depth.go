@@ -34,7 +34,8 @@ const (
 	// calm is how long nothing may threaten until all is clear.
 	calm = 2.0
 	// warmUp is how long a stream is watched before anything is predicted.
-	warmUp = 2.5
+	warmUp       = 2.5
+	warmUpFrames = 30
 )
 
 func (x *depth) restart() { x.holes = 0 }
@@ -44,7 +45,7 @@ func (d *Detector) watch(x *depth, f *Forecast, wasRead, wasReadAt float64) {
 	p := &d.playout
 	stalled := d.stalled(x, wasRead, wasReadAt)
 	t := d.forecast(x.buffer)
-	if p.now-p.since < warmUp {
+	if p.warming() {
 		t = threat{eta: math.Inf(1)}
 	}
 	*f = Forecast{Buffer: x.buffer, Left: sample.Of(d.left(x.buffer)), Confidence: t.probability, Stalled: stalled}
@@ -99,7 +100,7 @@ func (d *Detector) stalled(x *depth, wasRead, wasReadAt float64) bool {
 	}
 	for i := max(x.holes, p.holeCount-holes); i < p.holeCount; i++ {
 		h := p.holes[i%holes]
-		if h.to-h.from < gap-nominal/4 {
+		if h.to-h.from < gap-nominal*holeSlack || h.probability < 0.35 {
 			continue
 		}
 		if p.now >= p.base+x.buffer+h.to {
@@ -119,6 +120,10 @@ type excursion struct {
 	kind      int
 	silence   float64 // since when, 0 if pictures come
 	holeCount int
+	// jump is how far the lag jumps while all is well.
+	jump float64
+	// uneven is how much the bytes of samples differ then.
+	uneven float64
 	// peaks are those of the last excursions, which ended at.
 	peaks, ends [habit]float64
 	count       int
@@ -155,6 +160,8 @@ func (e *excursion) usual(now float64) float64 {
 }
 
 const (
+	jumpFade      = 0.995
+	unevenFade    = 0.01
 	excursionFrom = 0.12 // seconds of lag above the floor
 	excursionTo   = 0.06
 )
@@ -172,6 +179,12 @@ func (e *excursion) follow(d *Detector) {
 		d.options.History.silenceOver(p.holeCount > e.holeCount)
 	}
 	height := p.lag - p.floor(trail)
+	if !e.on {
+		e.jump = max(e.jump*jumpFade, p.jump(10))
+		if even := p.uneven(8); even < 10 {
+			e.uneven += unevenFade * (even - e.uneven)
+		}
+	}
 	switch {
 	case !e.on && height > excursionFrom:
 		e.on, e.began, e.peak, e.kind = true, p.now, p.lag, gradual

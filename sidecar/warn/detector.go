@@ -1,6 +1,7 @@
 package warn
 
 import (
+	"math"
 	"time"
 
 	"github.com/debugsidecar/debugsidecar/sidecar/sample"
@@ -13,6 +14,7 @@ type Detector struct {
 
 	playout playout
 	socket  socket
+	held    held
 	burst   burst
 	plain   plain
 	runs    runs
@@ -30,6 +32,10 @@ type Detector struct {
 	forecasts []Forecast
 	alerts    []Alert
 }
+
+// clustered is by how much runs of broken pictures are likelier than if each was
+// broken by itself.
+const clustered = 1.25
 
 // New returns a detector for a stream of which nothing is known.
 func New(o Options, stream sample.Stream) *Detector {
@@ -55,7 +61,7 @@ func (d *Detector) Step(s sample.Sample) (Verdict, []Alert) {
 	if s.Media.Ended {
 		return d.end()
 	}
-	lost := lost(&s)
+	lost := d.held.take(lost(&s), &s.Media, d.playout.frame.nominal(), d.playout.lone(&s.Media))
 	d.seen.add(now, &s, lost)
 	if d.burst.add(now, lost) {
 		d.raise(Degraded, nil, threat{probability: 1, what: broken})
@@ -113,19 +119,22 @@ func (d *Detector) media(s *sample.Sample, lost float64) {
 	if m.Replaced && !d.replaced {
 		// Its viewers wait for as long as nobody sent.
 		d.replaced = true
-		p.addHole(hole{from: p.newest, to: p.newest + p.now - p.newestAt})
+		p.addHole(hole{p.newest, p.newest + p.now - p.newestAt, 0.97})
 	} else if m.Packets > 0 {
 		d.replaced = false
 	}
 	d.pace.add(p.now, float64(m.Frames))
-	gaps := 1.0 // how the socket's drops are spread is not known
+	gaps, total := 0.0, float64(m.Packets)
 	if m.Lost > 0 {
 		gaps = min(float64(m.Gaps), lost)
+		total += float64(m.Lost)
 	}
-	reached := d.runs.add(float64(m.Frames), sample.Interval.Seconds()/nominal, float64(m.Packets), gaps, lost, runOf(nominal))
+	reached := d.runs.add(float64(m.Frames), sample.Interval.Seconds()/nominal, float64(m.Packets), max(total, lost), gaps, lost, runOf(nominal))
+	// Losses come in clusters more than the chain thinks.
+	reached = 1 - math.Pow(1-min(reached, 1), clustered)
 	d.brokenChance = max(reached, d.brokenChance*0.9)
-	if reached > 0.6 {
-		p.addHole(hole{from: p.newest - stallGap(nominal), to: p.newest})
+	if reached > 0.3 {
+		p.addHole(hole{p.newest - stallGap(nominal), p.newest, min(reached, 0.97)})
 	}
 	d.excursion.follow(d)
 	for i := range d.depths {

@@ -49,17 +49,17 @@ func (d *Detector) forecast(buffer float64) threat {
 func (d *Detector) left(buffer float64) float64 { return buffer - d.playout.lag }
 
 // holeAhead is a gap in the media that is on its way to the viewer: certain.
-func (d *Detector) holeAhead(buffer float64) threat {
+func (d *Detector) holeAhead(buffer float64) (worst threat) {
 	p := &d.playout
 	nominal := p.frame.nominal()
 	for i := max(0, p.holeCount-holes); i < p.holeCount; i++ {
 		h := p.holes[i%holes]
 		begins := p.base + buffer + h.from + nominal
-		if h.to-h.from >= stallGap(nominal)-nominal/4 && p.now <= begins {
-			return threat{probability: 0.97, eta: begins - p.now, what: missing}
+		if h.to-h.from >= stallGap(nominal)-nominal*holeSlack && p.now <= begins && h.probability > worst.probability {
+			worst = threat{probability: h.probability, eta: begins - p.now, what: missing}
 		}
 	}
-	return threat{}
+	return worst
 }
 
 // silent is that nothing comes, or nothing is read.
@@ -82,25 +82,26 @@ func (d *Detector) silent(buffer float64) threat {
 		h := d.options.History.lostShare()
 		chance = h + (1-h)*chance
 	}
+	chance = min(1, chance*silenceScale)
 	return threat{probability: chance, eta: max(d.left(buffer), 0), what: silence}
 }
 
 // drains is that less comes than is shown.
 //
 // A buffer that runs out slowly is no stall by itself: pictures are late, and
-// shown when they come. It takes a jump: a large picture on a narrow way.
+// shown when they come. It takes a jump: a large picture on a narrow way. Where
+// the way only became longer, none comes.
 func (d *Detector) drains(buffer float64) threat {
 	p := &d.playout
 	now, before, first := p.peak(0, 10), p.peak(10, 10), p.peak(20, 10)
-	slope := (now - first) / 2
+	slope := max((now-first)/2, 0.8*(now-before))
 	if p.count < 60 || slope < leastSlope || slope > mostSlope || now < before+leastSlope || before < first+leastSlope ||
-		now-p.floor(trail) < 0.12 || p.lag < now-0.05 {
+		now-p.floor(trail) < 0.12 || p.lag < now-0.05 || p.quiet() > 0.25 {
 		return threat{}
 	}
 	nominal := p.frame.nominal()
 	enough := stallGap(nominal) - nominal
-	jump := p.jump(40) - slope*3*sample.Interval.Seconds()
-	jumpy := min(1, (jump/enough-0.4)*2)
+	jumpy := d.jumpy(slope, enough)
 	if jumpy <= 0 {
 		return threat{}
 	}
@@ -117,12 +118,38 @@ func (d *Detector) drains(buffer float64) threat {
 	return threat{probability: chance * jumpy, eta: eta, what: draining}
 }
 
+// jumpy returns how likely a picture comes so much later than the one before that
+// it is a stall, once the buffer is empty.
+func (d *Detector) jumpy(slope, enough float64) float64 {
+	p := &d.playout
+	if p.queue > 0.15 && p.queue > p.lag/2 {
+		// What is read slowly is read evenly: a large picture takes its time.
+		took := p.large / max(p.readRate(10), 1)
+		return min(1, max(0, (took/enough-0.6)/0.6))
+	}
+	// What single pictures are late by all the time is no narrow way.
+	jump := p.jump(40) - slope*3*sample.Interval.Seconds() - d.excursion.jump
+	jumpy := min(1, jump/enough/mostJump)
+	if even := p.uneven(8) / max(d.excursion.uneven, 0.05); even < evenly {
+		jumpy = max(jumpy, min(1, 2-2*even/evenly))
+	}
+	// No way becomes longer as fast as a queue does.
+	return max(jumpy, min(1, (slope-longerWay)/longerWay))
+}
+
 // How faults last that build up: they are blips unless they outlasted so much,
 // they stay for so long, and then fade.
 const (
 	outlasted = 1.0
 	staying   = 3.0
-	fading    = 8.0
+	fading    = 5.0
+	// mostJump is the share of a stall that a jump has to have for it to come.
+	mostJump = 0.6
+	// longerWay is the slope up to which a way may well become longer.
+	longerWay = 0.2
+	// evenly is how much less than else the bytes of samples differ where a way is
+	// full: it gives as many as it can, whatever the pictures' sizes.
+	evenly = 0.6
 	// alreadyLate is how much later than the buffer's end pictures may be.
 	alreadyLate = 0.3
 )
@@ -157,6 +184,8 @@ func (d *Detector) breaks(buffer float64) threat {
 	}
 	return threat{probability: chance, eta: max(d.left(buffer), 0) + wait, what: broken}
 }
+
+const silenceScale = 1.3
 
 // lossAhead is for how long loss is taken to go on, in seconds, once it has for a
 // while.

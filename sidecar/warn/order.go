@@ -10,35 +10,48 @@ type order struct {
 	owed  [orderSamples]float64 // the difference, of the last samples
 	count int
 	now   float64
-	// depth is how far it swings back, in frames.
+	// depth is how far it swings back, in frames; 0 where pictures come in order.
 	depth float64
+	// widest is how far it ever did, often how often it does: a packet that was
+	// overtaken makes it swing, too, but seldom.
+	widest, often float64
+	waits         bool
 }
 
 const (
 	orderSamples = 16
-	orderFade    = 0.9998
+	orderFade    = 0.996
 	// orderWait is how many samples the difference has to stay where pictures do
 	// come out of order, orderBefore how many before are looked at.
 	orderWait   = 3
 	orderBefore = 8
 	// maxOrder is how many pictures may come before one that is shown earlier.
 	maxOrder = 5
-	// swinging is the depth from which on a stream is out of order.
-	swinging = 0.7
+	// swinging is the depth from which on a stream is out of order, oftenEnough the
+	// share of samples in which it has to swing.
+	swinging    = 0.7
+	oftenEnough = 0.06
+	oftenFade   = 1.0 / 64
 )
 
-func (o *order) begin() { *o = order{depth: o.depth} }
+func (o *order) begin() { *o = order{depth: o.depth, widest: o.widest, often: o.often} }
 
 func (o *order) ago(n int) float64 { return o.owed[(o.count-1-n)%orderSamples] }
 
 // add takes how far the media went and how many pictures came. It returns how
-// many are missing, and how many samples ago that was.
-func (o *order) add(ahead, frames float64) (missing float64, ago int) {
+// many are missing, and how many samples ago that was. If it is to wait, it says
+// so only at the next sample.
+func (o *order) add(ahead, frames float64, wait bool) (missing float64, ago int) {
 	o.now += ahead - frames
 	o.owed[o.count%orderSamples] = o.now
 	o.count++
 	if o.depth >= swinging {
 		ago = orderWait
+	} else if o.waits {
+		ago = 1
+	}
+	if o.waits = wait && ago == 0; o.waits {
+		return 0, 0
 	}
 	if o.count < ago+2 {
 		return 0, 0
@@ -54,7 +67,15 @@ func (o *order) add(ahead, frames float64) (missing float64, ago int) {
 	if o.depth >= swinging {
 		highest = max(highest, lowest+o.depth)
 	}
-	o.depth = max(o.depth*orderFade, min(highest-o.now, maxOrder))
+	swing := min(highest-o.now, maxOrder)
+	o.widest = max(o.widest*orderFade, swing)
+	o.often *= 1 - oftenFade
+	if swing >= swinging {
+		o.often += oftenFade
+	}
+	if o.depth = 0; o.often >= oftenEnough {
+		o.depth = o.widest
+	}
 	return after - highest, ago
 }
 

@@ -22,12 +22,18 @@ type step struct {
 	// readLag is that of the newest picture alone.
 	readLag float64
 	queue   float64
+	taken   float64 // bytes that the application had read in all
 }
 
-// hole is a gap in the media's time: no picture between from and to.
-type hole struct{ from, to float64 }
+// hole is a gap in the media's time: no picture between from and to, by so much
+// probability.
+type hole struct{ from, to, probability float64 }
 
-const holes = 16
+const (
+	holes = 16
+	// holeSlack is how exact a hole's size is, in frames.
+	holeSlack = 0.2
+)
 
 // playout models what a viewer has: how far the application's newest picture is
 // behind.
@@ -42,9 +48,12 @@ type playout struct {
 	// newest had arrived at newestAt; the application has read up to read, at
 	// readAt. heardAt is when anything came last.
 	newest, newestAt float64
+	kept, keptAt     float64 // the newest that the socket had room for
 	read, readAt     float64
 	heardAt          float64
 	bytes, frames    float64
+	perSample        float64 // packets, usually
+	mean, large      float64 // bytes of a sample, and those of a large picture
 	// lag is the application's, overdue pictures counted.
 	lag   float64
 	queue float64 // seconds of the stream that wait in the socket
@@ -57,6 +66,15 @@ type playout struct {
 	holes     [holes]hole
 	holeCount int
 }
+
+// largeFade is how slowly a large picture is forgotten: half in two minutes.
+const largeFade = 0.9995
+
+// fewKept is the share of packets below which no picture is whole.
+const fewKept = 0.2
+
+// loneShare is the share of the usual packets below which they are few.
+const loneShare = 0.3
 
 // settling is how long after its first packet a playout's base is looked for:
 // the first picture takes a while to come.
@@ -81,30 +99,42 @@ func (p *playout) advance(s *sample.Sample, queueBytes float64) {
 		p.newest, p.newestAt, p.read, p.readAt = newest, at, newest, at
 		p.order.begin()
 	}
-	p.bytes += float64(m.Bytes)
+	// What the socket dropped never waits in it.
+	kept := 1.0
+	if drops := float64(s.Socket.Drops); s.Socket.Known && drops > 0 {
+		kept = max(0, 1-drops/max(float64(m.Packets), drops))
+	}
+	p.bytes += kept * float64(m.Bytes)
 	p.frames += float64(m.Frames)
 	if m.Packets > 0 {
 		p.heardAt = p.now
 	}
 	if newest > p.newest {
 		p.heardAt = at
-		p.frame.add(p.now, newest-p.newest, float64(m.Frames))
-	} else {
-		p.frame.add(p.now, 0, float64(m.Frames))
+	}
+	missing, ago := 0.0, 0
+	if !m.Reliable || m.Frames > 0 { // else single frames are not seen
+		ahead := max(newest-p.newest, 0)
+		p.frame.add(p.now, ahead, float64(m.Frames))
+		lone := p.lone(m)
+		p.perSample += (float64(m.Packets) - p.perSample) / 32
+		missing, ago = p.order.add(ahead/p.frame.nominal(), float64(m.Frames), lone)
 	}
 	d := p.frame.nominal()
-	missing, ago := p.order.add((newest-p.newest)/d, float64(m.Frames))
 	if newest > p.newest {
 		p.newest, p.newestAt = newest, at
 	}
-	p.steps[p.count%trail] = step{at: p.now, newest: p.newest, bytes: p.bytes}
+	if kept > fewKept || p.kept == 0 {
+		p.kept, p.keptAt = p.newest, p.newestAt
+	}
+	p.steps[p.count%trail] = step{at: p.now, newest: p.kept, bytes: p.bytes, taken: p.bytes - queueBytes}
 	p.count++
-	if p.now-p.since < warmUp {
+	if p.warming() {
 		missing -= maxOrder // how far pictures swing is not known yet
 	}
-	if size := (missing + 1) * d; missing > 0 && size >= stallGap(d)-d/2 {
+	if size := (missing + 1) * d; missing > 0 && size >= stallGap(d)-d*holeSlack {
 		to := p.ago(ago).newest
-		p.addHole(hole{from: to - size, to: to})
+		p.addHole(hole{to - size, to, 0.97})
 	}
 	p.reading(queueBytes)
 
@@ -126,6 +156,14 @@ func (p *playout) advance(s *sample.Sample, queueBytes float64) {
 	latest.lag, latest.queue = p.lag, p.queue
 }
 
+// lone says whether what came is a packet that may have overtaken the others.
+func (p *playout) lone(m *sample.Media) bool {
+	return m.Lost > 0 && m.Frames <= 1 && float64(m.Packets) <= loneShare*p.perSample
+}
+
+// warming says whether the stream is too young to know what is usual.
+func (p *playout) warming() bool { return p.now-p.since < warmUp || p.frames < warmUpFrames }
+
 // quiet is for how long the next picture has been due at the application.
 func (p *playout) quiet() float64 {
 	return p.now - max(p.readAt, p.heardAt-p.queue) - p.frame.nominal()
@@ -143,7 +181,7 @@ func (p *playout) silence() int {
 // reading finds the picture that the application reads now: the one that arrived
 // as many bytes ago as wait in the socket.
 func (p *playout) reading(queueBytes float64) {
-	read, at := p.newest, p.newestAt
+	read, at := p.kept, p.keptAt
 	p.queue = 0
 	if queueBytes > 0 {
 		mark := p.bytes - queueBytes
@@ -171,7 +209,7 @@ func (p *playout) reading(queueBytes float64) {
 func (p *playout) addHole(h hole) {
 	if p.holeCount > 0 {
 		if last := &p.holes[(p.holeCount-1)%holes]; h.from <= last.to {
-			last.to = max(last.to, h.to)
+			last.to, last.probability = max(last.to, h.to), max(last.probability, h.probability)
 			return
 		}
 	}
@@ -218,6 +256,33 @@ func (p *playout) peak(skip, n int) float64 {
 		high = max(high, p.ago(i).lag)
 	}
 	return high
+}
+
+// readRate returns how many bytes a second were read over the last n samples.
+func (p *playout) readRate(n int) float64 {
+	n = min(n, p.count-1)
+	if n < 1 || p.now <= p.ago(n).at {
+		return 0
+	}
+	return (p.ago(0).taken - p.ago(n).taken) / (p.now - p.ago(n).at)
+}
+
+// uneven returns how much the bytes that were read differ from sample to sample,
+// over the last n: their standard deviation over their mean.
+func (p *playout) uneven(n int) float64 {
+	if p.count <= n {
+		return math.Inf(1)
+	}
+	var sum, squares float64
+	for i := range n {
+		v := p.ago(i).taken - p.ago(i+1).taken
+		sum, squares = sum+v, squares+v*v
+	}
+	mean := sum / float64(n)
+	if mean <= 0 {
+		return math.Inf(1)
+	}
+	return math.Sqrt(max(squares/float64(n)-mean*mean, 0)) / mean
 }
 
 // jump returns the largest rise of the lag within three of the last n samples.

@@ -22,19 +22,31 @@ type runs struct {
 	lossy uint32
 }
 
+// allLost is the share of lost packets above which no picture is whole.
+const allLost = 0.7
+
+// largePicture is how many times the mean a picture is large.
+const largePicture = 2.0
+
 // maxRun is the longest run that is told apart, for 60 pictures a second and
 // more.
 const maxRun = 16
 
 // add takes a sample's loss and returns the probability that a run reached k
-// pictures in it. gaps is how often sequence numbers were skipped; due is how
-// many pictures a sample has at the nominal rate.
-func (r *runs) add(frames, due, packets, gaps, lost float64, k int) float64 {
+// pictures in it. Of total packets that were sent some arrived and some were
+// lost, in so many gaps, 0 if that is not known; due is how many pictures a sample
+// has at the nominal rate.
+func (r *runs) add(frames, due, packets, total, gaps, lost float64, k int) float64 {
 	if lost <= 0 && frames > 0 {
 		if r.packets == 0 {
 			r.packets = packets / frames
 		}
-		r.packets += (packets/frames - r.packets) / 32
+		// The usual picture, not the mean: large ones are few.
+		if each := packets / frames; each < r.packets {
+			r.packets += (each - r.packets) / 16
+		} else {
+			r.packets += (each - r.packets) / 128
+		}
 	}
 	if lost <= 0 && !r.active {
 		return 0
@@ -43,7 +55,7 @@ func (r *runs) add(frames, due, packets, gaps, lost float64, k int) float64 {
 		r.active, r.quiet, r.length = true, 0, [maxRun + 1]float64{0: 1}
 	}
 	// The part of a picture that is left over counts in a later sample.
-	r.rest += max(frames, min(due, (packets+lost)/max(r.packets, 1)))
+	r.rest += max(frames, min(due, total/max(r.packets, 1)))
 	n := math.Floor(r.rest + 0.01)
 	r.rest -= n
 	share := 0.0
@@ -51,14 +63,33 @@ func (r *runs) add(frames, due, packets, gaps, lost float64, k int) float64 {
 		r.quiet = 0
 		n = max(n, 1)
 		// Each gap breaks the picture that it is in, and those that it is as long as.
+		// A large picture has more of them than its share.
+		size := max(r.packets, 1)
+		extra := total - n*size
+		large := extra > largePicture*size
+		if gaps == 0 {
+			// How a socket's drops lie is not known: where it is full they are
+			// everywhere, and a large picture overflows it by its end.
+			if gaps = lost; large {
+				gaps = 1
+			}
+		}
 		gaps = max(gaps, 1)
-		size := max(r.packets, packets/max(frames, 1), 1)
-		share = min(1, 1-math.Pow(1-1/n, gaps)+lost/size/n)
+		spread := gaps
+		if large {
+			spread = max(gaps*(1-extra/total), 1)
+			size += extra
+		}
+		each := min(1, (1+(lost/gaps-1)/size)/n)
+		share = 1 - math.Pow(1-each, spread)
+		if lost > allLost*total {
+			share = 1
+		}
 		if n == 1 {
 			share = 1
-			if r.before > 0 {
+			if r.before > 0 && lost <= allLost*total {
 				// It may be the rest of the picture that the sample before broke.
-				share = 0.3 + 0.7*min(1, lost/size)
+				share = 0.3 + 0.4*min(1, lost/max(size, packets))
 			}
 		}
 	} else if r.quiet++; r.quiet > 20 {
@@ -71,6 +102,10 @@ func (r *runs) add(frames, due, packets, gaps, lost float64, k int) float64 {
 	}
 	r.broken += 0.15 * (share - r.broken)
 	k = min(max(k, 1), maxRun)
+	for j := k; j < maxRun; j++ { // k was more before
+		r.length[0] += r.length[j]
+		r.length[j] = 0
+	}
 	reached := 0.0
 	for range int(n) {
 		sum := 0.0
@@ -90,7 +125,7 @@ func (r *runs) add(frames, due, packets, gaps, lost float64, k int) float64 {
 }
 
 // sustained says whether loss is more than a burst.
-func (r *runs) sustained() bool { return r.active && bits.OnesCount32(r.lossy&0x3ff) >= 4 }
+func (r *runs) sustained() bool { return r.active && bits.OnesCount32(r.lossy&0x3ff) >= 5 }
 
 // runOf returns how many broken pictures in a row are a stall.
 func runOf(nominal float64) int { return int(math.Ceil(stallGap(nominal)/nominal-0.05)) - 1 }
