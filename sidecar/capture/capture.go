@@ -128,7 +128,7 @@ func (c *Capture) set(state State, cause Cause, why string) {
 }
 
 // Run plays the stream when it is wanted, until ctx ends. It owns the child and
-// all goroutines. The error is nil after ctx ended.
+// all goroutines, and is called once. The error is nil after ctx ended.
 func (c *Capture) Run(ctx context.Context) error {
 	c.started = time.Now()
 	if c.refused != nil {

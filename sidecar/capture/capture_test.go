@@ -115,6 +115,20 @@ func TestFrameCostsNoAllocation(t *testing.T) {
 	}
 }
 
+func TestPictureIsGivenOnceAndAlsoToWhoSawAnotherCapture(t *testing.T) {
+	c, child := newPlaying(t)
+	jpeg := []byte{0xff, 0xd8, 0xff, 0xd9}
+	if err := child.Write(1, 7, jpeg); err != nil {
+		t.Fatal(err)
+	}
+	c.took(wire.Frame{Seq: 7, At: clock.Now(), Picture: true, Slot: 1, Length: len(jpeg)})
+	for after, want := range map[uint64]bool{0: true, 1: false, 500: true} {
+		if _, number, ok := c.Picture(after); ok != want || ok && number != 1 {
+			t.Errorf("after %d: picture %d, %v", after, number, ok)
+		}
+	}
+}
+
 func TestSnapshotSumsUp(t *testing.T) {
 	c, _ := newPlaying(t)
 	for i := range 100 {

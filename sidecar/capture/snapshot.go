@@ -131,13 +131,15 @@ func (r *pace) add(pts time.Duration) float64 {
 	return float64(r.n-1) / (pts - oldest).Seconds()
 }
 
-// Picture returns the newest JPEG and its number, if that is above after. The
-// bytes stay as they are until the next call, which only one goroutine makes.
+// Picture returns the newest JPEG and its number, if that is not after, the
+// number of the one before. (A capture that replaced another counts from 1
+// again.) The bytes stay as they are until the next call, which only one
+// goroutine makes.
 func (c *Capture) Picture(after uint64) (jpeg []byte, number uint64, ok bool) {
 	c.mu.Lock()
 	frame, number, memory := c.newest, c.now.Pictures, c.memory
 	c.mu.Unlock()
-	if number <= after || memory == nil || !frame.Picture {
+	if number == after || memory == nil || !frame.Picture {
 		return nil, after, false
 	}
 	c.reading.RLock()

@@ -3,14 +3,32 @@
 package main
 
 import (
+	"errors"
 	"testing"
 
+	"gocv.io/x/gocv"
 	"golang.org/x/sys/unix"
+
+	"github.com/debugsidecar/debugsidecar/sidecar/capture/source"
 )
 
 func TestTheGateIsInPlace(t *testing.T) {
 	if err := gateWorks(); err != nil {
 		t.Error(err)
+	}
+}
+
+// What ffmpeg connects to comes through the gate, by whatever protocol.
+func TestFFmpegsConnectionsAreLookedAt(t *testing.T) {
+	for _, url := range []string{"tcp://169.254.169.254:80", "rtsp://[fe80::1]:554/1", "http://169.254.169.254/latest", "rtsp://100.100.100.200/"} {
+		lastRefused.Store(nil)
+		t.Setenv("OPENCV_FFMPEG_CAPTURE_OPTIONS", "protocol_whitelist;tcp,http,rtsp,udp,rtp|timeout;1000000")
+		if capture, err := gocv.VideoCaptureFileWithAPI(url, gocv.VideoCaptureFFmpeg); err == nil && capture.IsOpened() {
+			t.Errorf("%s is open", url)
+		}
+		if refused := lastRefused.Load(); refused == nil || !errors.Is(*refused, source.ErrAddress) {
+			t.Errorf("%s was not refused", url)
+		}
 	}
 }
 
