@@ -2,6 +2,7 @@ package launch_test
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -153,5 +154,58 @@ func TestChildCantLookIntoUs(t *testing.T) {
 	}
 	if got := run("unprivileged", look); strings.Contains(got, "s3cret") || strings.Contains(got, "root:") || strings.Count(got, "Permission denied") < 4 {
 		t.Errorf("the child saw\n%s", got)
+	}
+}
+
+func init() {
+	// Says what it has and what it can open; no other program is needed, so that
+	// this runs in a virtual machine as well.
+	programs["confined"] = func(paths []string) int {
+		status, err := os.ReadFile("/proc/self/status")
+		fmt.Println(string(status), err)
+		for _, path := range append(paths, fmt.Sprintf("/proc/%d/environ", os.Getppid())) {
+			f, err := os.Open(path)
+			if err == nil {
+				f.Close()
+			}
+			fmt.Println(filepath.Base(path), err == nil)
+		}
+		return 0
+	}
+}
+
+func TestConfinementHoldsOnThisKernel(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"hidden", "open"} {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	c, err := launch.Start(launch.Spec{
+		Path: "/proc/self/exe", Args: []string{dir + "/hidden", dir + "/open"}, Env: []string{program + "=confined"},
+		Stdout: w, Unprivileged: true, Hide: []string{dir + "/hidden"},
+	})
+	w.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if state, err := c.Wait(); err != nil || launch.Status(state) != 0 {
+		t.Fatalf("%v %v\n%s", state, err, text)
+	}
+	expectPowerless(t, "the child", string(text))
+	if err := c.Exposed(); err != nil {
+		t.Skip(err)
+	}
+	if got := string(text); !strings.Contains(got, "\nhidden false\nopen true\nenviron false\n") {
+		t.Errorf("the child could open\n%s", got)
 	}
 }
