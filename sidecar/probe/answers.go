@@ -60,21 +60,26 @@ func (p *Probe) record(a answer.Answer) {
 	p.advice = append(p.advice, a)
 }
 
-// raised are the alerts that are on: by stream and depth.
-type raised map[alertKey]bool
+// raised are the alerts that are on: by stream and depth, the kind that came
+// last.
+type raised map[alertKey]warn.Kind
 
 type alertKey struct {
 	stream sample.Stream
 	buffer time.Duration
 }
 
-func (r raised) take(a warn.Alert) {
+// take remembers an alert and says whether it is news: each stall of an episode
+// has a line, and only the first one has.
+func (r raised) take(a warn.Alert) bool {
 	key := alertKey{a.Stream, a.Buffer}
 	if a.Kind == warn.Clear {
 		delete(r, key)
-		return
+		return true
 	}
-	r[key] = true
+	news := r[key] != a.Kind
+	r[key] = a.Kind
+	return news
 }
 
 // forget drops what is on for streams that are gone.

@@ -56,7 +56,13 @@ func (p *Probe) open(out io.Writer) error {
 	if err := serve.WriteToken(filepath.Join(o.RunDir, "token"), options.Token); err != nil && !o.Local {
 		return err
 	}
-	var err error
+	err := p.openPush()
+	if err != nil {
+		return err
+	}
+	if p.pusher != nil {
+		options.Collectors = append(options.Collectors, p.pusher)
+	}
 	if p.server, err = serve.New(options); err != nil {
 		return err
 	}
@@ -66,7 +72,7 @@ func (p *Probe) open(out io.Writer) error {
 	if o.Local {
 		fmt.Fprintf(out, "page     %s\nmetrics  http://%s/metrics\n", p.server.Link(), reachable(pod))
 	}
-	return p.openPush()
+	return nil
 }
 
 // reachable is an address that a browser of this machine understands.

@@ -2,6 +2,7 @@ package probe
 
 import (
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/debugsidecar/debugsidecar/bpf/clock"
@@ -9,6 +10,7 @@ import (
 	"github.com/debugsidecar/debugsidecar/sidecar/guard"
 	"github.com/debugsidecar/debugsidecar/sidecar/sample"
 	"github.com/debugsidecar/debugsidecar/sidecar/status"
+	"github.com/debugsidecar/debugsidecar/sidecar/warn"
 )
 
 // ownSession is the probe's own capture, seen as one more stream.
@@ -21,6 +23,8 @@ type ownSession struct {
 	before  capture.Snapshot
 	anchor  time.Duration // the session's first PTS that was seen
 	checked share
+	last    capture.Cause
+	lastWhy string
 }
 
 // sessionSample is one tick of it.
@@ -28,6 +32,41 @@ type sessionSample struct {
 	id      sample.Stream
 	media   sample.Media
 	session sample.Session
+	// cause and why say whose fault it is that there are no pictures; empty while
+	// there are, or while nobody wants any.
+	cause warn.Cause
+	why   string
+	// tries is how many sessions failed.
+	tries uint64
+}
+
+// explain puts what the session's end says into a verdict: who sees no picture
+// at all knows more than who sees none coming.
+func (s *sessionSample) explain(v *warn.Verdict, alerts []warn.Alert) {
+	if s.cause == "" {
+		return
+	}
+	if v.Health != warn.Poor {
+		v.Health = warn.Unusable
+	}
+	v.Cause = s.cause
+	v.Evidence = maps.Clone(v.Evidence)
+	if v.Evidence == nil {
+		v.Evidence = map[string]warn.Evidence{}
+	}
+	v.Evidence["session"] = warn.Evidence{Value: float64(s.tries), Unit: "failures", Scope: warn.OwnSession, Detail: s.why}
+	for i := range alerts {
+		if alerts[i].Cause == warn.Unclear {
+			alerts[i].Cause = s.cause
+		}
+	}
+}
+
+// causes are the capture's in the probe's words. A source that refuses our
+// password, or that may not be opened, is named wrongly: that is the camera's end.
+var causes = map[capture.Cause]warn.Cause{
+	capture.Camera: warn.Camera, capture.Network: warn.Network, capture.Decoder: warn.Decoder,
+	capture.Credentials: warn.Camera, capture.Refused: warn.Camera,
 }
 
 // share remembers checks of pictures over the last seconds, since only some
@@ -50,6 +89,9 @@ func (o *ownSession) sample(now clock.Ktime) *sessionSample {
 	o.before = s
 	out := &sessionSample{id: o.id}
 	open := s.State == capture.Playing || s.State == capture.Stalled
+	if s.State == capture.Stalled || s.State == capture.Waiting || s.State == capture.Opening && s.Restarts > 0 {
+		out.cause, out.why, out.tries = causes[o.lastCause(&s)], o.lastWhy, s.Restarts
+	}
 	out.session.Open = open
 	o.checks(now, &s)
 	out.session.Black, out.session.Frozen, out.session.Artefacts = o.checked.black, o.checked.frozen, o.checked.artefacts
@@ -76,6 +118,14 @@ func (o *ownSession) sample(now clock.Ktime) *sessionSample {
 	}
 	out.media.Newest, out.media.NewestAt = s.Newest-o.anchor, s.NewestAt
 	return out
+}
+
+// lastCause remembers why there is no picture while the next try is under way.
+func (o *ownSession) lastCause(s *capture.Snapshot) capture.Cause {
+	if s.Cause != capture.NoCause {
+		o.last, o.lastWhy = s.Cause, s.Why
+	}
+	return o.last
 }
 
 // checks keeps the shares of black, frozen and broken pictures.

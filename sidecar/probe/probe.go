@@ -135,16 +135,19 @@ func (p *Probe) loop(ctx context.Context) {
 }
 
 func (p *Probe) alert(a warn.Alert) {
-	p.raised.take(a)
+	news := p.raised.take(a)
 	p.server.Alert(a)
 	if p.pusher != nil {
 		p.pusher.Alert(a)
 	}
 	level := slog.LevelWarn
-	if a.Kind == warn.Clear {
+	switch {
+	case !news:
+		level = slog.LevelDebug
+	case a.Kind == warn.Clear:
 		level = slog.LevelInfo
 	}
-	p.log.Log(context.Background(), level, a.String(), "stream", a.Stream.Key(), "confidence", a.Confidence)
+	p.log.Log(context.Background(), level, a.String(), "stream", a.Stream.Key())
 }
 
 // follow puts the capture's and the sources' state into the guard's.

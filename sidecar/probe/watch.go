@@ -72,7 +72,9 @@ func (w *watch) tick(now clock.Ktime, late time.Duration, own *sessionSample) (a
 		s := w.stream(own.id, session, now)
 		s.tick = w.ticks
 		smp := sample.Sample{At: now, Media: own.media, Session: own.session, Node: w.last}
-		alerts = append(alerts, s.step(&smp)...)
+		raised := s.step(&smp)
+		own.explain(&s.verdict, raised)
+		alerts = append(alerts, raised...)
 	}
 	w.forget()
 	return alerts
