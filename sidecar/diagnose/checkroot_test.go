@@ -3,6 +3,7 @@ package diagnose
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -86,14 +87,28 @@ func container(fill func(dir string) error) error {
 	if err := fill(dir); err != nil {
 		return err
 	}
+	return enter(dir)
+}
+
+// enter makes a mount the root directory.
+func enter(dir string) error {
 	if err := unix.Chdir(dir); err != nil {
 		return err
 	}
-	if err := unix.PivotRoot(".", "."); err != nil {
+	switch err := unix.PivotRoot(".", "."); {
+	case err == nil:
+		if err := unix.Unmount(".", unix.MNT_DETACH); err != nil {
+			return fmt.Errorf("unmounting the old root: %w", err)
+		}
+	case errors.Is(err, unix.EINVAL): // the old root is an initramfs, which can't be moved away
+		if err := unix.Mount(dir, "/", "", unix.MS_MOVE, ""); err != nil {
+			return fmt.Errorf("moving the mount: %w", err)
+		}
+		if err := unix.Chroot("."); err != nil {
+			return err
+		}
+	default:
 		return fmt.Errorf("pivot_root: %w", err)
-	}
-	if err := unix.Unmount(".", unix.MNT_DETACH); err != nil {
-		return fmt.Errorf("unmounting the old root: %w", err)
 	}
 	return unix.Chdir("/")
 }
@@ -119,7 +134,7 @@ func init() {
 		return up()
 	}
 	programs["chroot on the node"] = func() error {
-		if err := unix.Chroot("/usr"); err != nil {
+		if err := unix.Chroot("/dev"); err != nil {
 			return err
 		}
 		return up()
@@ -128,16 +143,11 @@ func init() {
 		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 			return err
 		}
-		if err := unix.Mount("/", "/mnt", "", unix.MS_BIND, ""); err != nil {
+		const dir = "/sys" // a directory that is there
+		if err := unix.Mount("/", dir, "", unix.MS_BIND, ""); err != nil {
 			return err
 		}
-		if err := unix.Chdir("/mnt"); err != nil {
-			return err
-		}
-		if err := unix.PivotRoot(".", "."); err != nil {
-			return err
-		}
-		if err := unix.Unmount(".", unix.MNT_DETACH); err != nil {
+		if err := enter(dir); err != nil {
 			return err
 		}
 		return up()

@@ -200,7 +200,8 @@ func (c *Child) Signal(s syscall.Signal) error {
 	return unix.Kill(-c.pid, s)
 }
 
-// Kill ends the child's group at once, and waits until the child is gone.
+// Kill ends the child's group at once, and waits until the child is gone: for long,
+// if it sleeps in a driver that nothing interrupts.
 func (c *Child) Kill() {
 	c.mu.Lock()
 	c.stopping = true
