@@ -81,7 +81,11 @@ type share struct {
 const checksOver = 5 * time.Second
 
 func (o *ownSession) sample(now clock.Ktime) *sessionSample {
-	s := o.player.capture().Snapshot()
+	return o.take(now, o.player.capture().Snapshot())
+}
+
+// take makes a sample of what is added since the snapshot before.
+func (o *ownSession) take(now clock.Ktime, s capture.Snapshot) *sessionSample {
 	b := o.before
 	if s.Frames < b.Frames || s.Sessions < b.Sessions {
 		b = capture.Snapshot{State: b.State} // it was replaced
