@@ -1,16 +1,10 @@
-// Package push brings alerts to receivers as they are raised: to Alertmanager,
-// and to any webhook. A scrape and a rule take half a minute, which a warning of
-// seconds does not have.
-//
-// Alert never waits. Each receiver has a queue and a connection of its own, so
-// one that is slow or dead delays no other. What a queue can't hold is dropped,
-// the least critical first, and counted.
 package push
 
 import (
 	"context"
 	"fmt"
 	"log/slog"
+	"regexp"
 	"sync"
 	"time"
 
@@ -23,7 +17,8 @@ import (
 // Options of New.
 type Options struct {
 	Receivers []Receiver
-	// Labels go with each alert: namespace, pod, node.
+	// Labels go with each alert: namespace, pod, node. Names are letters, digits and
+	// underscores.
 	Labels map[string]string
 	// Queue is how many alerts wait for a receiver at most: 1024 by default.
 	Queue int
@@ -47,6 +42,9 @@ type Pusher struct {
 	senders []*sender
 }
 
+// labelName is what Alertmanager takes for one.
+var labelName = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
+
 // New checks the receivers and reads their certificates. Nothing is sent before
 // Run.
 func New(opts Options) (*Pusher, error) {
@@ -64,6 +62,11 @@ func New(opts Options) (*Pusher, error) {
 	}
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	for name := range opts.Labels {
+		if !labelName.MatchString(name) {
+			return nil, fmt.Errorf("label %q: must be letters, digits and underscores", name)
+		}
 	}
 	p := &Pusher{opts: opts, metrics: newMetrics()}
 	names := map[string]bool{}

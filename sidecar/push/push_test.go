@@ -161,13 +161,16 @@ func TestAWebhookGetsEachAlertOnceAndInOrder(t *testing.T) {
 
 func TestLinesAreTheAlertsOwn(t *testing.T) {
 	r := newReceiver(t)
-	p, _ := running(t, Options{Receivers: []Receiver{{Name: "hook", Kind: WebhookLines, URL: r.URL}}})
+	p, _ := running(t, Options{Labels: map[string]string{"pod": "ingest-0"}, Receivers: []Receiver{{Name: "hook", Kind: WebhookLines, URL: r.URL}}})
 	a := raised(time.Unix(1767225600, 0), 0, warn.StallPredicted, 2*time.Second)
 	p.Alert(a)
 	eventually(t, "it is there", func() bool { r.mu.Lock(); defer r.mu.Unlock(); return len(r.bodies) == 1 })
 	want, err := json.Marshal(a)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if got := r.headers[0].Get("Debugsidecar-Pod"); got != "ingest-0" {
+		t.Errorf("the pod is %q", got)
 	}
 	if r.bodies[0] != string(want)+"\n" || r.headers[0].Get("Content-Type") != "application/x-ndjson" {
 		t.Errorf("got %q, want %q", r.bodies[0], want)

@@ -149,6 +149,11 @@ func (s *sender) post(ctx context.Context, entries []entry) error {
 	}
 	req.Header.Set("Content-Type", contentType)
 	req.Header.Set("User-Agent", "debugsidecar")
+	if s.receiver.Kind != Alertmanager {
+		for name, value := range s.opts.Labels {
+			req.Header.Set("Debugsidecar-"+name, value)
+		}
+	}
 	if err := s.receiver.authorize(req); err != nil {
 		return &retryError{err: err}
 	}

@@ -2,6 +2,7 @@ package serve
 
 import (
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -11,6 +12,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/debugsidecar/debugsidecar/sidecar/sample"
 )
 
 func TestMain(m *testing.M) {
@@ -249,4 +252,45 @@ func TestOnlyLoopbackIsTakenForTheLocalAddress(t *testing.T) {
 			t.Errorf("%s will do", addr)
 		}
 	}
+}
+
+// What passes for loopback, another parser takes for loopback, too.
+func FuzzForeignHostsAreRefused(f *testing.F) {
+	for _, seed := range []string{"localhost", "127.0.0.1:9401", "[::1]:1", "::01", "127.0.0.1.evil.example", "localhost:evil", "[localhost]", "0x7f.1", "127.1", "LOCALHOST.", "[::ffff:127.0.0.1]"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, host string) {
+		if !loopbackHost(host) {
+			return
+		}
+		for _, candidate := range []string{host, host[:max(0, strings.LastIndex(host, ":"))]} {
+			name, _, _ := strings.Cut(strings.Trim(candidate, "[]"), "%")
+			if ip := net.ParseIP(name); strings.EqualFold(name, "localhost") || (ip != nil && ip.IsLoopback()) {
+				return
+			}
+		}
+		t.Errorf("%q passes for loopback", host)
+	})
+}
+
+// Whatever a client says that it had last, it gets alerts in their order, the
+// newest last.
+func FuzzAnyLastEventIDIsTaken(f *testing.F) {
+	for _, seed := range []string{"", "x", "x-1", "-", "-5", "a-b-c", "x-18446744073709551615"} {
+		f.Add(seed)
+	}
+	e := newEvents()
+	for range 5 {
+		e.add(scriptedAlert(time.Unix(1767225600, 0), "stall", 0, sample.Figure{}))
+	}
+	f.Fuzz(func(t *testing.T, id string) {
+		for _, id := range []string{id, e.boot + id, e.boot + "-" + id} {
+			r := httptest.NewRequest(http.MethodGet, "/api/v1/alerts", nil)
+			r.Header["Last-Event-Id"] = []string{id}
+			list, _, _ := e.after(e.start(r))
+			if len(list) > 0 && list[len(list)-1].number != 5 {
+				t.Errorf("%q: %d alerts, the last is %d", id, len(list), list[len(list)-1].number)
+			}
+		}
+	})
 }

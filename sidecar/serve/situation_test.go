@@ -2,12 +2,14 @@ package serve
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/accessibility"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
@@ -162,4 +164,68 @@ func TestLookingTakesAClickWhereItOpensASession(t *testing.T) {
 	eval[bool](t, ctx, `(document.getElementById("look").click(), true)`)
 	until(t, ctx, `document.getElementById("live").checkVisibility() && document.getElementById("live").naturalWidth === 640`)
 	screenshot(t, ctx, "scene-look")
+}
+
+// A browser has six connections to a host: pages that nobody sees hold none, and
+// miss no alert once they are seen again.
+func TestAHiddenPageHoldsNoConnection(t *testing.T) {
+	browser := newBrowser(t)
+	f := &film{}
+	s := running(t, 1, f)
+	ctx := tab(t, browser, 1280, 900, false)
+	open(t, ctx, s.Link())
+	listeners := func() int { n, _ := s.events.counts(); return n }
+	eventually(t, "it listens and looks", func() bool { return listeners() == 1 && f.wanted.Load() })
+	until(t, ctx, `document.getElementById("live").naturalWidth === 640`)
+	hide := func(hidden bool) {
+		eval[bool](t, ctx, fmt.Sprintf(`(Object.defineProperty(document, "hidden", {value: %v, configurable: true}), document.dispatchEvent(new Event("visibilitychange")))`, hidden))
+	}
+	hide(true)
+	eventually(t, "it holds nothing", func() bool { viewers, _ := s.live.counts(); return listeners() == 0 && viewers == 0 })
+	s.Alert(scriptedAlert(time.Now(), warn.StallPredicted, 4*time.Second, sample.Of(3.3)))
+	hide(false)
+	until(t, ctx, `document.querySelector("#alerts li").textContent.includes("A 4 s buffer runs out in 3.3 s")`)
+}
+
+// Who can't see the page hears what each control and picture is.
+func TestEachControlHasAName(t *testing.T) {
+	browser := newBrowser(t)
+	s := running(t, 12, &film{})
+	ctx := tab(t, browser, 1280, 900, false)
+	open(t, ctx, s.Link())
+	until(t, ctx, plotHasCurves)
+	tree, err := chromedp.Call(ctx, accessibility.GetFullAXTree, accessibility.GetFullAXTreeParams{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	roles := map[string]int{}
+	for _, node := range tree.Nodes {
+		if node.Ignored || node.Role == nil {
+			continue
+		}
+		role, name := unquoted(node.Role.Value), ""
+		if node.Name != nil {
+			name = unquoted(node.Name.Value)
+		}
+		switch role {
+		case "button", "radio", "searchbox", "textbox", "image", "img", "link", "group", "region", "log", "columnheader":
+			roles[role]++
+			if name == "" {
+				t.Errorf("a %s has no name", role)
+			}
+		case "heading", "main", "table", "banner", "contentinfo":
+			roles[role]++
+		}
+	}
+	for _, role := range []string{"main", "banner", "table", "heading", "log", "radio", "button", "image"} {
+		if roles[role] == 0 {
+			t.Errorf("there is no %s: %v", role, roles)
+		}
+	}
+}
+
+func unquoted(v []byte) string {
+	var s string
+	_ = json.Unmarshal(v, &s) // what is no text has no name
+	return s
 }

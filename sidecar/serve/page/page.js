@@ -2,7 +2,7 @@
 const askedStreams = 500, shownAlerts = 50, staleAfter = 3000; // milliseconds
 
 let status = null, history = null, alerts = [], depth = Number(recall("buffer", "2")), scope = "";
-let receivedAt = 0, changedAt = 0, trouble = "", lastEvent = "", looking = false;
+let receivedAt = 0, changedAt = 0, trouble = "", lastEvent = "", source = null, looking = false;
 
 const forecast = (stream) => (stream.verdict.forecasts || []).find((f) => f.buffer_s === depth) || {};
 // worst is the stream that the top of the page is about.
@@ -128,12 +128,17 @@ function addAlert(a) {
   $("no-alerts").hidden = true;
 }
 
+// listen hears alerts while the page is seen. A browser has six connections to a
+// host, and pages that nobody sees would hold them.
 function listen() {
-  const source = new EventSource("/api/v1/alerts" + (lastEvent ? `?after=${encodeURIComponent(lastEvent)}` : ""));
-  source.addEventListener("alert", (e) => { lastEvent = e.lastEventId; addAlert(JSON.parse(e.data)); });
-  source.addEventListener("error", () => {
-    if (source.readyState !== EventSource.CLOSED) return; // it tries again by itself
-    setTimeout(listen, 2000);
+  if (source) source.close();
+  source = null;
+  if (document.hidden || !lastEvent) return;
+  const own = source = new EventSource(`/api/v1/alerts?after=${encodeURIComponent(lastEvent)}`);
+  own.addEventListener("alert", (e) => { lastEvent = e.lastEventId; addAlert(JSON.parse(e.data)); });
+  own.addEventListener("error", () => {
+    if (own.readyState !== EventSource.CLOSED) return; // it tries again by itself
+    setTimeout(() => { if (source === own) listen(); }, 2000);
   });
 }
 
@@ -240,7 +245,11 @@ $("live").addEventListener("error", () => {
   $("live").removeAttribute("src"); // the next status asks again
 });
 $("filter").addEventListener("input", () => status && renderStreams());
-document.addEventListener("visibilitychange", () => { if (status) renderPicture(); if (!document.hidden) loadStatus(); });
+document.addEventListener("visibilitychange", () => {
+  listen();
+  if (status) renderPicture();
+  if (!document.hidden) loadStatus();
+});
 heads();
 const every = (ms, f) => { const again = async () => { if (!document.hidden) await f(); setTimeout(again, ms); }; again(); };
 every(1000, loadStatus);
