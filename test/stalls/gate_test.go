@@ -20,7 +20,7 @@ var gate = struct {
 	cleanDegradedPerHour            float64
 }{recall: .80, precision: .60, wrongPerHour: 5, missed: .12, prompt: .5, cleanDegradedPerHour: 6}
 
-// TestDetectorsAreNoWorseThanTheyWere replays ten stream-hours.
+// TestDetectorsAreNoWorseThanTheyWere replays five stream-hours.
 func TestDetectorsAreNoWorseThanTheyWere(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes a minute of CPU")
@@ -32,7 +32,7 @@ func TestDetectorsAreNoWorseThanTheyWere(t *testing.T) {
 	defer d.close()
 	var table score.Table
 	for n := range uint64(2) {
-		rec, err := run(GateSeeds+n, 15*time.Minute, 20)
+		rec, err := run(GateSeeds+n, 8*time.Minute, 20)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -78,11 +78,11 @@ func TestAlertsKnowNothingOfWhatComesLater(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer d.close()
-	rec, err := run(GateSeeds+10, 5*time.Minute, 12)
+	rec, err := run(GateSeeds+10, 3*time.Minute, 8)
 	if err != nil {
 		t.Fatal(err)
 	}
-	n, err := foresight(rec, d.replay, 6)
+	n, err := foresight(rec, d.replay, 4)
 	if err != nil {
 		t.Error(err)
 	}

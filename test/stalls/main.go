@@ -6,6 +6,7 @@
 //	go run ./test/stalls table -o bin/stalls.txt         the detectors beside two plain rules
 //	go run ./test/stalls check                           no alert knows what comes later
 //	go run ./test/stalls live --out DIR                  the same in real time, over loopback
+//	go run ./test/stalls probe                           sidecar video-probe beside such streams (root)
 //
 // Seeds from TuningSeeds on are for whoever builds a detector, those from
 // GateSeeds on for the tests, and those from ReportingSeeds on for figures only:
@@ -34,7 +35,7 @@ func main() {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(generateCommand(), scoreCommand(), baselineCommand(), tableCommand(), checkCommand(), liveCommand())
+	root.AddCommand(generateCommand(), scoreCommand(), baselineCommand(), tableCommand(), checkCommand(), liveCommand(), probeCommand())
 	if err := root.ExecuteContext(context.Background()); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)

@@ -69,7 +69,7 @@ func replayed(bend func(until time.Duration, alerts []score.Alert) []score.Alert
 }
 
 func TestForesightIsFound(t *testing.T) {
-	rec, err := run(TuningSeeds+1, 5*time.Minute, 12)
+	rec, err := run(TuningSeeds+1, 3*time.Minute, 8)
 	if err != nil {
 		t.Fatal(err)
 	}
