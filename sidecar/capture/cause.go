@@ -2,6 +2,7 @@ package capture
 
 import (
 	"context"
+	"errors"
 	"net"
 	"strings"
 	"syscall"
@@ -73,9 +74,9 @@ func classify(line string) (cause Cause, why string, decoderError bool) {
 	return NoCause, "", false
 }
 
-// answers says whether the source's host accepts a connection. A silent source
-// whose host answers is the camera's fault, else it is the network's. Files
-// always answer.
+// answers says whether the source's host can be reached; one that refuses the
+// connection is. A silent source whose host answers is the camera's fault, else
+// it is the network's. Files always answer.
 func answers(ctx context.Context, s source.Source, timeout time.Duration) bool {
 	if s.URL == nil {
 		return true
@@ -90,7 +91,7 @@ func answers(ctx context.Context, s source.Source, timeout time.Duration) bool {
 	}
 	conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(s.URL.Hostname(), port))
 	if err != nil {
-		return false
+		return errors.Is(err, syscall.ECONNREFUSED)
 	}
 	conn.Close()
 	return true

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/debugsidecar/debugsidecar/test/video/peer"
 )
 
 // start runs a capture with a fake until the test ends. A child without
@@ -156,13 +158,21 @@ func TestChildThatShoutsIsHeardOut(t *testing.T) {
 	}
 }
 
-func TestChildWithoutFramesIsTheSourcesFault(t *testing.T) {
-	// Nothing listens at the source's port, so asked, its host does not answer.
-	c, _ := start(t, "stops playing", nil)
-	await(t, c, "stalled", func(s Snapshot) bool { return s.State == Stalled })
-	s := await(t, c, "waiting", waiting)
-	if s.Cause != Network || s.Crashes != 0 || s.Sessions != 1 {
-		t.Errorf("%+v", s)
+func TestSilentSourceIsTheCamerasFaultIfItsHostAnswers(t *testing.T) {
+	deaf, stop, err := peer.Deaf()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(stop)
+	for address, cause := range map[string]Cause{"127.0.0.1:9": Camera, deaf: Network} {
+		c, _ := start(t, "stops playing", func(o *Options) {
+			o.Source, o.ReadTimeout = "rtsp://"+address+"/1", 4*time.Second
+		})
+		await(t, c, "stalled for a cause", func(s Snapshot) bool { return s.State == Stalled && s.Cause == cause })
+		s := await(t, c, "waiting", waiting)
+		if s.Cause != cause || s.Crashes != 0 || s.Sessions != 1 {
+			t.Errorf("%s: %+v", address, s)
+		}
 	}
 }
 

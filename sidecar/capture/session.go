@@ -132,7 +132,9 @@ func (s *session) watch(ctx context.Context) (why ending) {
 	if err := s.order(wire.Order{Open: &wire.Open{
 		Source: c.o.Source, Local: c.o.Local, Transport: c.o.Transport, Timeout: c.o.ReadTimeout, Late: c.o.Late,
 		CheckEvery: c.o.CheckEvery, PictureEvery: c.o.PictureEvery, PictureWidth: c.o.PictureWidth,
-	}}); err != nil {
+	}}); errors.Is(err, syscall.EPIPE) {
+		return ending{failed: true} // it ended already; how, shows later
+	} else if err != nil {
 		return ending{failed: true, cause: Decoder, why: err.Error()}
 	}
 	tick := time.NewTicker(watchEvery)
@@ -162,13 +164,7 @@ func (s *session) watch(ctx context.Context) (why ending) {
 		}
 		if stalled && !asked {
 			asked = true
-			s.wg.Go(func() {
-				if !answers(ctx, c.src, 2*time.Second) {
-					s.mu.Lock()
-					s.unreached = true
-					s.mu.Unlock()
-				}
-			})
+			s.wg.Go(func() { s.ask(ctx) })
 		} else if !stalled {
 			asked = false
 		}
@@ -180,6 +176,24 @@ func (s *session) watch(ctx context.Context) (why ending) {
 		case <-c.changed:
 		case <-tick.C:
 		}
+	}
+}
+
+// ask finds out whose fault it is that no frames come.
+func (s *session) ask(ctx context.Context) {
+	c := s.c
+	reached := answers(ctx, c.src, 2*time.Second)
+	s.mu.Lock()
+	s.unreached = !reached
+	s.mu.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case ctx.Err() != nil || c.now.State != Stalled:
+	case reached:
+		c.now.Cause, c.now.Why = Camera, "the session is open and the camera's host answers, but no frames come"
+	default:
+		c.now.Cause, c.now.Why = Network, "the session is open, but no frames come, and the camera's host does not answer"
 	}
 }
 

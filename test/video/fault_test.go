@@ -57,7 +57,9 @@ func TestStalledCameraIsSeenAndItsReturnToo(t *testing.T) {
 	c := play(t, impatient(server.URL))
 	await(t, c, "playing", frames(30))
 	signal(t, server, unix.SIGSTOP)
-	await(t, c, "stalled", func(s capture.Snapshot) bool { return s.State == capture.Stalled })
+	await(t, c, "stalled by the camera", func(s capture.Snapshot) bool {
+		return s.State == capture.Stalled && s.Cause == capture.Camera
+	})
 	signal(t, server, unix.SIGCONT)
 	before := c.Snapshot()
 	s := await(t, c, "resumed", frames(before.Frames+30))
