@@ -31,6 +31,9 @@ import (
 // newBrowser starts Chromium for the test, and ends it with the test.
 func newBrowser(t *testing.T) context.Context {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("starts Chromium")
+	}
 	path, err := exec.LookPath("chromium")
 	if err != nil {
 		t.Skip("no chromium: install Debian's package chromium")

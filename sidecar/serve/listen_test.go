@@ -95,6 +95,7 @@ type numbered struct {
 }
 
 func TestSlowHeadersEndTheConnection(t *testing.T) {
+	t.Parallel() // it waits
 	s := serving(t, Options{})
 	_, addr := s.Addrs()
 	conn, err := net.Dial("tcp", addr.String())

@@ -180,6 +180,7 @@ func TestAClientHearsHowManyAlertsAreGone(t *testing.T) {
 
 // A client that reads nothing costs nobody anything, and is thrown out.
 func TestASlowClientIsDropped(t *testing.T) {
+	t.Parallel() // it waits
 	s := serving(t, Options{})
 	_, addr := s.Addrs()
 	conn, err := net.Dial("tcp", addr.String())
@@ -224,6 +225,7 @@ func TestListenersAreBounded(t *testing.T) {
 // Pictures come as they are made, and are wanted only while somebody looks or an
 // alert is on.
 func TestPicturesAreWantedOnlyWhileSomebodyLooks(t *testing.T) {
+	t.Parallel() // it waits
 	f := &film{}
 	s := serving(t, Options{Pictures: f})
 	if f.wanted.Load() {
