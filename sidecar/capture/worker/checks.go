@@ -37,6 +37,9 @@ const (
 	// blockyPicture is the blockiness from which on a picture has artefacts; see
 	// TestBlockinessTellsStarvedPicturesFromGoodOnes.
 	blockyPicture = 2
+	// faintStep is how steep borders must be on average, in grey levels, to be
+	// compared at all.
+	faintStep = 0.5
 	// macroblock is the side of those of H.264, in pixels.
 	macroblock = 16
 )
@@ -90,8 +93,9 @@ func (c *checker) steepness(a, b image.Rectangle, dimension int) float32 {
 			inside, insides = inside+v, insides+1
 		}
 	}
-	if inside == 0 {
-		return 0 // one colour
+	border, inside = border/float32(borders), inside/float32(insides)
+	if border < faintStep || inside == 0 {
+		return 0 // in a picture of plain surfaces, single edges would decide
 	}
-	return border / float32(borders) / (inside / float32(insides))
+	return border / inside
 }

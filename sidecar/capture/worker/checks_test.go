@@ -107,6 +107,19 @@ func TestBlockinessTellsStarvedPicturesFromGoodOnes(t *testing.T) {
 	}
 }
 
+// Test pictures are no natural ones: few edges, which may lie anywhere.
+func TestPlainSurfacesAreNoArtefact(t *testing.T) {
+	for _, source := range []string{
+		"color=black:size=640x360:rate=30,drawbox=x=160:y=160:w=32:h=32:color=white:t=fill",
+		"smptebars=size=640x360:rate=30",
+		"color=gray:size=640x360:rate=30",
+	} {
+		if _, _, artefacts, blockiness := shares(t, clip(t, source, "-preset", "ultrafast", "-b:v", "1M"), 5); artefacts > 0 {
+			t.Errorf("%s: artefacts in %.0f %% of frames, blockiness %.2f", source, 100*artefacts, blockiness)
+		}
+	}
+}
+
 func TestOnePlainColourIsNoArtefact(t *testing.T) {
 	frame := gocv.NewMatWithSize(720, 1280, gocv.MatTypeCV8UC3)
 	defer frame.Close()
