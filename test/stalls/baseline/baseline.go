@@ -4,6 +4,7 @@
 package baseline
 
 import (
+	"fmt"
 	"io"
 	"time"
 
@@ -20,10 +21,10 @@ type rule interface {
 	warns(at time.Duration) bool
 }
 
-// rules names the rules.
+// rules has what makes each rule.
 var rules = map[string]func() rule{
-	"freeze": func() rule { return &freeze{} },
-	"ewma":   func() rule { return &ewma{} },
+	Freeze: func() rule { return &freeze{} },
+	EWMA:   func() rule { return &ewma{} },
 }
 
 // Freeze and EWMA are the names of the rules.
@@ -34,6 +35,10 @@ const (
 
 // Alerts returns what a rule raises over a capture of the laboratory.
 func Alerts(name string, capture io.Reader, start int64) ([]score.Alert, error) {
+	newRule := rules[name]
+	if newRule == nil {
+		return nil, fmt.Errorf("no rule %q: there are %s and %s", name, Freeze, EWMA)
+	}
 	type state struct {
 		rule
 		timestamp uint32
@@ -63,7 +68,7 @@ func Alerts(name string, capture io.Reader, start int64) ([]score.Alert, error) 
 		}
 		s := states[p.flow]
 		if s == nil {
-			s = &state{rule: rules[name](), timestamp: p.timestamp + 1}
+			s = &state{rule: newRule(), timestamp: p.timestamp + 1}
 			states[p.flow] = s
 			order = append(order, p.flow)
 		}

@@ -88,6 +88,12 @@ func TestAlertsNameStreamsOfTheTruth(t *testing.T) {
 	}
 }
 
+func TestUnknownRuleIsAnError(t *testing.T) {
+	if _, err := Alerts("astrology", bytes.NewReader(nil), record.Start); err == nil {
+		t.Error("it was taken")
+	}
+}
+
 func TestPacketsThatAreNoRTPAreIgnored(t *testing.T) {
 	rtp := make([]byte, 80)
 	rtp[12], rtp[13], rtp[42] = 8, 0, 0x80

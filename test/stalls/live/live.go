@@ -90,7 +90,7 @@ func (l *lab) open() error {
 			s.Dst = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 2, byte(i >> 8), byte(i + 1)}), s.Dst.Port())
 		}
 		result := relay.Run(*g, l.scenario.Duration)
-		result.Packets = slices.Clone(result.TruncatePackets(l.scenario.Duration))
+		result.Packets = slices.Clone(result.Captured(l.scenario.Duration))
 		l.groups = append(l.groups, result)
 		for j := range result.Streams {
 			r, err := listen(*g, &result.Streams[j], result.Packets)

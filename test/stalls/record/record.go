@@ -43,7 +43,7 @@ func Run(s scenario.Scenario) Recording {
 	var groups []relay.Result
 	for _, g := range s.Groups {
 		r := relay.Run(g, s.Duration)
-		r.Packets = slices.Clone(r.TruncatePackets(s.Duration))
+		r.Packets = slices.Clone(r.Captured(s.Duration))
 		groups = append(groups, r)
 	}
 	return Of(s, groups, Start)

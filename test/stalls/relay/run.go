@@ -146,8 +146,8 @@ func (r Result) Visible() time.Duration {
 	return max(10*time.Millisecond, time.Duration(3*float64(r.Link.Jitter)))
 }
 
-// TruncatePackets leaves those that arrived within the capture.
-func (r Result) TruncatePackets(duration time.Duration) []Packet {
+// Captured returns the packets that arrived within the capture.
+func (r Result) Captured(duration time.Duration) []Packet {
 	begin, _ := slices.BinarySearchFunc(r.Packets, 0, func(p Packet, t time.Duration) int { return cmp.Compare(p.Arrived, t) })
 	end, _ := slices.BinarySearchFunc(r.Packets, duration, func(p Packet, t time.Duration) int { return cmp.Compare(p.Arrived, t) })
 	return r.Packets[begin:end]

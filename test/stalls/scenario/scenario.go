@@ -105,16 +105,3 @@ type Scenario struct {
 	Duration time.Duration
 	Groups   []Group
 }
-
-// Streams returns how many video streams there are.
-func (s Scenario) Streams() int {
-	n := 0
-	for _, g := range s.Groups {
-		for _, stream := range g.Streams {
-			if stream.Media == Video {
-				n++
-			}
-		}
-	}
-	return n
-}
