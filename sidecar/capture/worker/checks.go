@@ -4,6 +4,7 @@ package main
 
 import (
 	"image"
+	"slices"
 
 	"gocv.io/x/gocv"
 )
@@ -12,6 +13,8 @@ import (
 // tell a person where to look.
 type checker struct {
 	gray, small, last, difference, mean, deviation, line gocv.Mat
+
+	ratios []float32
 }
 
 func newChecker() *checker {
@@ -37,8 +40,8 @@ const (
 	// blockyPicture is the blockiness from which on a picture has artefacts; see
 	// TestBlockinessTellsStarvedPicturesFromGoodOnes.
 	blockyPicture = 2
-	// faintStep is how steep borders must be on average, in grey levels, to be
-	// compared at all.
+	// faintStep is a steepness in grey levels that nobody sees; it keeps plain
+	// surfaces from being compared.
 	faintStep = 0.5
 	// macroblock is the side of those of H.264, in pixels.
 	macroblock = 16
@@ -59,8 +62,9 @@ func (c *checker) check(frame gocv.Mat) (black, frozen, artefacts bool, blockine
 	return black, frozen, !black && blockiness > blockyPicture, blockiness
 }
 
-// blockiness is how much steeper the picture is, on average, across the borders
-// of macroblocks than elsewhere, the larger of both directions. (After Wang,
+// blockiness is how much steeper the picture is across the borders of
+// macroblocks than around them, the larger of both directions; of all borders
+// the median, so that edges which lie there by chance don't count. (After Wang,
 // Sheikh, Bovik: No-reference perceptual quality assessment of JPEG compressed
 // images, 2002, which takes 8 pixels.) A picture of too few bits has such
 // edges, and sometimes one with lost slices that were concealed.
@@ -84,18 +88,19 @@ func (c *checker) steepness(a, b image.Rectangle, dimension int) float32 {
 	if err != nil {
 		return 0
 	}
-	var border, inside float32
-	var borders, insides int
-	for i, v := range steps {
-		if i%macroblock == macroblock-1 {
-			border, borders = border+v, borders+1
-		} else {
-			inside, insides = inside+v, insides+1
+	ratios := c.ratios[:0]
+	for i := macroblock - 1; i+macroblock/2 < len(steps); i += macroblock {
+		var inside float32
+		for _, v := range steps[i-macroblock/2 : i] {
+			inside += v
 		}
+		for _, v := range steps[i+1 : i+macroblock/2] {
+			inside += v
+		}
+		inside /= macroblock - 1
+		ratios = append(ratios, (steps[i]+faintStep)/(inside+faintStep))
 	}
-	border, inside = border/float32(borders), inside/float32(insides)
-	if border < faintStep || inside == 0 {
-		return 0 // in a picture of plain surfaces, single edges would decide
-	}
-	return border / inside
+	c.ratios = ratios
+	slices.Sort(ratios)
+	return ratios[len(ratios)/2]
 }

@@ -126,7 +126,7 @@ func TestOnePlainColourIsNoArtefact(t *testing.T) {
 	c := newChecker()
 	defer c.close()
 	gocv.Rectangle(&frame, image.Rect(0, 0, 1280, 720), color.RGBA{R: 80, G: 80, B: 80}, -1)
-	if _, _, artefacts, blockiness := c.check(frame); artefacts || blockiness != 0 {
+	if _, _, artefacts, blockiness := c.check(frame); artefacts || blockiness != 1 {
 		t.Errorf("blockiness %v", blockiness)
 	}
 }
