@@ -16,8 +16,10 @@ type burst struct {
 
 const (
 	burstDrops = 3
-	// burstsPerHour bounds the lines: more bursts are one long trouble.
+	// burstsPerHour bounds the lines about bursts of fewer than manyDrops: on a
+	// way that is well, too, three may fall together by chance.
 	burstsPerHour = 6
+	manyDrops     = 8
 	hour          = 3600.0
 	// burstQuiet is how long nothing is lost until a new burst is one.
 	burstQuiet = 10.0
@@ -54,7 +56,7 @@ func (b *burst) add(now, lost float64) bool {
 	if lost > 0 && both >= burstDrops {
 		quiet := !b.on || now-b.last > burstQuiet
 		b.on, b.last = true, now
-		if quiet && b.allowed(now) {
+		if quiet && (both >= manyDrops || b.allowed(now)) {
 			b.raised[b.count%burstsPerHour] = now
 			b.count++
 			return true

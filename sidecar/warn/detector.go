@@ -23,8 +23,10 @@ type Detector struct {
 	seen    recent
 	// brokenChance is the probability that broken pictures make a stall, decaying.
 	brokenChance float64
-	excursion    excursion
-	depths       []depth
+	// brokenSum is how many stalls that would be by now, if none was noted.
+	brokenSum float64
+	excursion excursion
+	depths    []depth
 
 	last      sample.Sample
 	ended     bool
@@ -32,6 +34,13 @@ type Detector struct {
 	forecasts []Forecast
 	alerts    []Alert
 }
+
+const (
+	// holeFrom is the probability from which on broken pictures are noted as a
+	// hole, brokenFade how their sum fades where loss ends.
+	holeFrom   = 0.3
+	brokenFade = 0.97
+)
 
 // clustered is by how much runs of broken pictures are likelier than if each was
 // broken by itself.
@@ -133,8 +142,11 @@ func (d *Detector) media(s *sample.Sample, lost float64) {
 	// Losses come in clusters more than the chain thinks.
 	reached = 1 - math.Pow(1-min(reached, 1), clustered)
 	d.brokenChance = max(reached, d.brokenChance*0.9)
-	if reached > 0.3 {
-		p.addHole(hole{p.newest - stallGap(nominal), p.newest, min(reached, 0.97)})
+	// Where loss goes on, each sample by itself is hardly a stall, but some are.
+	d.brokenSum = d.brokenSum*brokenFade + reached
+	if reached > holeFrom || d.brokenSum > 1 {
+		p.addHole(hole{p.newest - stallGap(nominal), p.newest, min(max(reached, min(d.brokenSum, 0.7)), 0.97)})
+		d.brokenSum = 0
 	}
 	d.excursion.follow(d)
 	for i := range d.depths {

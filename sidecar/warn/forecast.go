@@ -75,14 +75,16 @@ func (d *Detector) silent(buffer float64) threat {
 	}
 	enough := buffer + stallGap(nominal) - nominal
 	kind := p.silence()
-	chance := d.options.History.beyond(kind, p.lag, enough)
+	chance := d.options.History.beyond(kind, quiet, quiet+max(enough-p.lag, 0))
 	if kind == sudden && quiet > stallGap(nominal)-nominal {
 		// It may be the camera, or all that was sent may be lost: then no buffer
 		// helps.
 		h := d.options.History.lostShare()
 		chance = h + (1-h)*chance
 	}
-	chance = min(1, chance*silenceScale)
+	if kind == sudden {
+		chance = min(1, chance*silenceScale) * min(1, 0.55+quiet*blipRise)
+	}
 	return threat{probability: chance, eta: max(d.left(buffer), 0), what: silence}
 }
 
@@ -95,7 +97,7 @@ func (d *Detector) drains(buffer float64) threat {
 	p := &d.playout
 	now, before, first := p.peak(0, 10), p.peak(10, 10), p.peak(20, 10)
 	slope := max((now-first)/2, 0.8*(now-before))
-	if p.count < 60 || slope < leastSlope || slope > mostSlope || now < before+leastSlope || before < first+leastSlope ||
+	if p.count < 60 || slope < leastSlope || slope > mostSlope || now < before+leastSlope || before < first+max(leastSlope, (now-before)/4) ||
 		now-p.floor(trail) < 0.12 || p.lag < now-0.05 || p.quiet() > 0.25 {
 		return threat{}
 	}
@@ -173,7 +175,7 @@ func (d *Detector) breaks(buffer float64) threat {
 	nominal := d.playout.frame.nominal()
 	wait := 0.0
 	if d.runs.sustained() {
-		q := d.runs.broken
+		q := min(d.runs.broken*worsening, 0.95)
 		each := math.Pow(q, float64(runOf(nominal))) * (1 - min(q, 0.9))
 		if ahead := 0.9 * (1 - math.Pow(1-each, lossAhead/nominal)); ahead > chance {
 			chance, wait = ahead, min(nominal/each, horizon)
@@ -186,6 +188,11 @@ func (d *Detector) breaks(buffer float64) threat {
 }
 
 const silenceScale = 1.3
+
+const blipRise = 1.2
+
+// worsening is by how much loss that goes on is taken to grow.
+const worsening = 1.35
 
 // lossAhead is for how long loss is taken to go on, in seconds, once it has for a
 // while.

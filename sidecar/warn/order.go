@@ -64,10 +64,10 @@ func (o *order) add(ahead, frames float64, wait bool) (missing float64, ago int)
 	for i := ago + 2; i < min(o.count, ago+1+orderBefore); i++ {
 		highest, lowest = max(highest, o.ago(i)), min(lowest, o.ago(i))
 	}
+	swing := min(highest-o.now, maxOrder)
 	if o.depth >= swinging {
 		highest = max(highest, lowest+o.depth)
 	}
-	swing := min(highest-o.now, maxOrder)
 	o.widest = max(o.widest*orderFade, swing)
 	o.often *= 1 - oftenFade
 	if swing >= swinging {

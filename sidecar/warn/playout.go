@@ -70,6 +70,9 @@ type playout struct {
 // largeFade is how slowly a large picture is forgotten: half in two minutes.
 const largeFade = 0.9995
 
+// creeping is the pace, to the stream's own, below which nothing is read.
+const creeping = 0.2
+
 // fewKept is the share of packets below which no picture is whole.
 const fewKept = 0.2
 
@@ -129,6 +132,11 @@ func (p *playout) advance(s *sample.Sample, queueBytes float64) {
 	}
 	p.steps[p.count%trail] = step{at: p.now, newest: p.kept, bytes: p.bytes, taken: p.bytes - queueBytes}
 	p.count++
+	p.mean += (float64(m.Bytes) - p.mean) / 64
+	if p.count > 2 {
+		both := p.bytes - p.ago(2).bytes // a large picture may lie across two samples
+		p.large = max(p.large*largeFade, both-1.5*p.mean)
+	}
 	if p.warming() {
 		missing -= maxOrder // how far pictures swing is not known yet
 	}
@@ -202,7 +210,11 @@ func (p *playout) reading(queueBytes float64) {
 		}
 	}
 	if read > p.read {
-		p.read, p.readAt = read, at
+		// Bytes are not counted exactly: a little ahead is nothing read.
+		if p.queue == 0 || read-p.read > creeping*sample.Interval.Seconds() {
+			p.readAt = at
+		}
+		p.read = read
 	}
 }
 
