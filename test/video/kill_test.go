@@ -109,7 +109,7 @@ func TestProbeOutlivesItsChild(t *testing.T) {
 		}
 	}
 	s := await(t, c, "playing at last", func(s capture.Snapshot) bool { return s.State == capture.Playing && s.Sessions > sessions })
-	if s.Restarts != uint64(total) || s.Crashes != s.Restarts || total > 55 {
+	if s.Restarts != uint64(total) || s.Crashes != s.Restarts {
 		t.Errorf("%d restarts and %d crashes counted of %d", s.Restarts, s.Crashes, total)
 	}
 }

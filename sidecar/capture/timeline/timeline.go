@@ -18,12 +18,12 @@ import (
 )
 
 const (
-	// Jump is how far PTS may go ahead of arrival, or back, before it counts as
+	// jump is how far PTS may go ahead of arrival, or back, before it counts as
 	// a discontinuity: more than any reordering or buffer of a sender.
-	Jump = 2 * time.Second
-	// Patience is how long all frames may be late. Then the delay is there to
+	jump = 2 * time.Second
+	// patience is how long all frames may be late. Then the delay is there to
 	// stay, and dropping more wins nothing.
-	Patience = time.Second
+	patience = time.Second
 )
 
 // Timeline is the clock of one session. The zero value drops nothing but works;
@@ -34,13 +34,12 @@ type Timeline struct {
 
 	started bool
 	// out = in + shift, for frames since the anchor.
-	shift   time.Duration
-	best    time.Duration // least transit since the anchor, on the outgoing clock
-	lastIn  time.Duration
-	last    time.Duration // outgoing
-	lastAt  clock.Ktime
-	onTime  clock.Ktime // when the last frame came that was not late
-	anchors uint64
+	shift  time.Duration
+	best   time.Duration // least transit since the anchor, on the outgoing clock
+	lastIn time.Duration
+	last   time.Duration // outgoing
+	lastAt clock.Ktime
+	onTime clock.Ktime // when the last frame came that was not late
 }
 
 // Place is where a frame is on the timeline.
@@ -64,7 +63,7 @@ func (t *Timeline) Add(pts time.Duration, at clock.Ktime) Place {
 	passed := time.Duration(at - t.lastAt)
 	step := pts - t.lastIn
 	switch {
-	case step > passed+Jump, step < -Jump:
+	case step > passed+jump, step < -jump:
 		// Time goes on by what really passed.
 		t.anchor(pts, t.last+passed, at)
 		return Place{PTS: t.last, Anchored: true}
@@ -80,7 +79,7 @@ func (t *Timeline) Add(pts time.Duration, at clock.Ktime) Place {
 		t.onTime = at
 		return p
 	}
-	if time.Duration(at-t.onTime) >= Patience {
+	if time.Duration(at-t.onTime) >= patience {
 		t.anchor(pts, t.last, at)
 		p.Anchored = true
 		return p
@@ -93,11 +92,7 @@ func (t *Timeline) anchor(in, out time.Duration, at clock.Ktime) {
 	t.shift, t.lastIn, t.last = out-in, in, out
 	t.best = time.Duration(at) - out
 	t.lastAt, t.onTime = at, at
-	t.anchors++
 }
-
-// Anchors counts how often the timeline was anchored anew.
-func (t *Timeline) Anchors() uint64 { return t.anchors }
 
 // Ticker picks frames at an even pace without delaying any: the first frame of
 // each tick of the timeline. The zero value picks all.

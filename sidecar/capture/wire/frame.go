@@ -3,7 +3,6 @@ package wire
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"math"
 	"time"
 
@@ -118,9 +117,4 @@ func ParseFrame(b []byte) (Frame, error) {
 		Frozen: flags&flagFrozen != 0, Artefacts: flags&flagArtefacts != 0,
 		Picture: flags&flagPicture != 0, Slot: slot, Length: int(length),
 	}, nil
-}
-
-// String is for logs and tests.
-func (f Frame) String() string {
-	return fmt.Sprintf("frame %d at %v, %dx%d, picture of %d bytes in slot %d", f.Seq, f.PTS, f.Width, f.Height, f.Length, f.Slot)
 }

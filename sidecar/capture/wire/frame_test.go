@@ -100,7 +100,7 @@ func FuzzParseFrame(f *testing.F) {
 			t.Errorf("%x is %+v, which is something else", b, frame)
 		}
 		if _, ok := memory.Read(nil, frame); ok {
-			t.Errorf("a picture where there is none: %v", frame)
+			t.Errorf("a picture where there is none: %+v", frame)
 		}
 	})
 }
