@@ -57,6 +57,18 @@ func TestGrant_GivesTheKernelTierUnlessPodSecurityForbids(t *testing.T) {
 	}
 }
 
+func TestReceivers_ComeFromTheConfigurationAlone(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "config.yaml")
+	writeFile(t, file, "alerts: {webhooks: ['https://hooks.example/a', 'https://hooks.example:8443/b']}\n")
+	want := "name: DEBUGSIDECAR_ALERT_WEBHOOKS\n      value: https://hooks.example/a,https://hooks.example:8443/b\n"
+	if r := fine(t, plainPod, "inject", "-f", "-", "--profile", "video-probe", "--config", file); !strings.Contains(r.out, want) {
+		t.Errorf("the receivers are missing:\n%s", r.out)
+	}
+	if r := fine(t, plainPod, "inject", "-f", "-", "--profile", "video-probe"); strings.Contains(r.out, "DEBUGSIDECAR_ALERT") {
+		t.Errorf("there are receivers:\n%s", r.out)
+	}
+}
+
 func TestPodSecurityFlag_WinsOverTheNamespacesLabel(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "config.yaml")
 	writeFile(t, file, "grants: [{namespace: cameras, profiles: [video-probe]}]\n")

@@ -12,10 +12,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/spf13/pflag"
 	admission "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	authentication "k8s.io/api/authentication/v1"
@@ -25,8 +27,11 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/debugsidecar/debugsidecar/sidecar/probe"
+	"github.com/debugsidecar/debugsidecar/sidecar/push"
 	"github.com/debugsidecar/debugsidecar/test/cluster"
 	"github.com/debugsidecar/debugsidecar/webhook/config"
+	"github.com/debugsidecar/debugsidecar/webhook/inject/profile"
 	"github.com/debugsidecar/debugsidecar/webhook/server"
 )
 
@@ -83,13 +88,51 @@ func TestWebhookReadsTheConfigurationOfEveryVariant(t *testing.T) {
 		if name == "everything" {
 			f := snapshot.File
 			if f.Policy.Default != "baseline" || f.PodSecurityDefault != "restricted" || f.Images.Debug != "registry.example/mirror/debug:0.1.0" ||
-				len(f.Grants) != 2 || f.Grants[0].Namespace != "camera-ingest" || len(f.HostKernelRuntimeClasses) != 1 {
+				len(f.Alerts.Alertmanagers) != 2 || f.Alerts.Webhooks[0] != "https://hooks.example:8443/video" || len(f.Grants) != 2 || f.Grants[0].Namespace != "camera-ingest" || len(f.HostKernelRuntimeClasses) != 1 {
 				t.Errorf("read %+v", f)
 			}
 			if _, ok := snapshot.Profiles.Get("thermal"); !ok {
 				t.Error("the extra profile is missing")
 			}
 		}
+	}
+}
+
+// What the chart's values say has to be what the sidecar takes, or it would not
+// start, in any pod.
+func TestSidecarTakesTheReceiversOfTheChart(t *testing.T) {
+	snapshot, err := config.Load(mount(t, render(t, variants(t)["everything"])))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := snapshot.File.Alerts
+	for _, name := range []string{"video-probe", "full"} {
+		t.Run(name, func(t *testing.T) {
+			p, _ := snapshot.Profiles.Get(name)
+			params, err := p.Params("")
+			if err != nil {
+				t.Fatal(err)
+			}
+			s, err := p.Render(profile.Input{Variant: profile.Variant{Tier: profile.User, Placement: profile.Native}, Params: params, Port: 9400})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, e := range s.Container.Env {
+				t.Setenv(e.Name, e.Value)
+			}
+			var got probe.Options
+			got.BindFlags(pflag.NewFlagSet(name, pflag.ContinueOnError))
+			if !slices.Equal(got.Alertmanagers, want.Alertmanagers) || !slices.Equal(got.Webhooks, want.Webhooks) || len(got.Webhooks) == 0 {
+				t.Errorf("the sidecar reads %q and %q, want %+v", got.Alertmanagers, got.Webhooks, want)
+			}
+			var receivers []push.Receiver
+			for _, url := range append(got.Alertmanagers, got.Webhooks...) {
+				receivers = append(receivers, push.Receiver{URL: url})
+			}
+			if _, err := push.New(push.Options{Receivers: receivers}); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
 

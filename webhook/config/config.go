@@ -34,7 +34,7 @@ type Snapshot struct {
 // Load reads everything. Each problem is named with its file.
 func Load(p Paths) (*Snapshot, error) {
 	s := &Snapshot{}
-	errs := []error{s.loadFile(p.Config), s.loadParameters(p.PolicyParameters), s.loadProfiles(p.Profiles)}
+	errs := []error{s.loadFile(p.Config), s.checkAlerts(p.Config), s.loadParameters(p.PolicyParameters), s.loadProfiles(p.Profiles)}
 	if s.Profiles != nil {
 		errs = append(errs, s.checkGrants(p.Config))
 	}
@@ -49,7 +49,10 @@ func (s *Snapshot) loadProfiles(dir string) error {
 		dir = ""
 	}
 	var err error
-	s.Profiles, err = profile.LoadSet(dir, map[string]string{"sidecar": s.File.Images.Sidecar, "debug": s.File.Images.Debug})
+	s.Profiles, err = profile.LoadSet(dir, profile.Settings{
+		Images: map[string]string{"sidecar": s.File.Images.Sidecar, "debug": s.File.Images.Debug},
+		Alerts: s.File.Alerts,
+	})
 	return err
 }
 

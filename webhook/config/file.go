@@ -2,12 +2,16 @@ package config
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/debugsidecar/debugsidecar/policies"
 	"github.com/debugsidecar/debugsidecar/webhook/inject"
+	"github.com/debugsidecar/debugsidecar/webhook/inject/profile"
 	"github.com/debugsidecar/debugsidecar/webhook/internal/yamlfile"
 )
 
@@ -20,6 +24,7 @@ type File struct {
 	Policy struct {
 		Default policies.Level `json:"default,omitempty"`
 	} `json:"policy"`
+	Alerts                   profile.Alerts `json:"alerts"`
 	PodSecurityDefault       string         `json:"podSecurityDefault,omitempty"`
 	Grants                   []inject.Grant `json:"grants,omitempty"`
 	HostKernelRuntimeClasses []string       `json:"hostKernelRuntimeClasses,omitempty"`
@@ -37,6 +42,7 @@ type onDisk struct {
 	Policy struct {
 		Default level `json:"default"`
 	} `json:"policy"`
+	Alerts                   profile.Alerts `json:"alerts"`
 	PodSecurityDefault       string         `json:"podSecurityDefault"`
 	Grants                   []inject.Grant `json:"grants"`
 	HostKernelRuntimeClasses []string       `json:"hostKernelRuntimeClasses"`
@@ -62,6 +68,7 @@ func (s *Snapshot) loadFile(name string) error {
 	f.Images.Debug = or(read.Images.Debug, DefaultImage)
 	f.Policy.Default = policies.Level(or(string(read.Policy.Default), string(policies.Off)))
 	f.PodSecurityDefault = or(read.PodSecurityDefault, "privileged")
+	f.Alerts = read.Alerts
 	f.Grants, f.HostKernelRuntimeClasses = read.Grants, read.HostKernelRuntimeClasses
 	switch {
 	case err != nil:
@@ -108,3 +115,44 @@ func (s *Snapshot) checkGrants(name string) error {
 	}
 	return nil
 }
+
+// checkAlerts refuses receivers that the sidecar would refuse: it would not
+// start then, in any pod. No error shows a URL, which could hold a password.
+func (s *Snapshot) checkAlerts(name string) error {
+	taken := map[string]string{}
+	check := func(field string, urls []string) error {
+		for i, text := range urls {
+			at := fmt.Sprintf("alerts.%s[%d]", field, i)
+			host, err := hostOf(text)
+			if err != nil {
+				return fmt.Errorf("%s: %s: %w", name, at, err)
+			}
+			if other, ok := taken[host]; ok {
+				return fmt.Errorf("%s: %s: is at %s, as %s is; the sidecar tells receivers apart by host and port", name, at, host, other)
+			}
+			taken[host] = at
+		}
+		return nil
+	}
+	return errors.Join(
+		check("alertmanagers", s.File.Alerts.Alertmanagers),
+		check("webhooks", s.File.Alerts.Webhooks),
+	)
+}
+
+func hostOf(receiver string) (string, error) {
+	u, err := url.Parse(receiver)
+	switch {
+	case err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https":
+		return "", errors.New("has to be an http or https URL with a host, such as http://alertmanager.monitoring:9093")
+	case u.User != nil:
+		return "", errors.New("credentials don't belong here: who may read a pod can read its environment")
+	case strings.IndexFunc(receiver, notInURL) >= 0:
+		return "", errors.New("write a comma, $, # and what is not printable ASCII as %XX")
+	}
+	return u.Host, nil
+}
+
+// notInURL tells what a list of URLs in an env value can't have: a comma parts
+// it, and the kubelet expands $(NAME).
+func notInURL(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(",$#", r) }

@@ -19,11 +19,11 @@ type tb interface {
 	Fatalf(format string, args ...any)
 }
 
-var images = map[string]string{"sidecar": "registry.example/sidecar:1", "debug": "registry.example/debug:1"}
+var settings = profile.Settings{Images: map[string]string{"sidecar": "registry.example/sidecar:1", "debug": "registry.example/debug:1"}}
 
 // embedded is the set of the profiles that the webhook brings along.
 var embedded = func() *profile.Set {
-	set, err := profile.LoadSet("", images)
+	set, err := profile.LoadSet("", settings)
 	if err != nil {
 		panic(err)
 	}
@@ -190,7 +190,7 @@ func loadProfile(t *testing.T, text string) *profile.Set {
 	t.Helper()
 	dir := t.TempDir()
 	writeFile(t, dir+"/own.yaml", text)
-	set, err := profile.LoadSet(dir, images)
+	set, err := profile.LoadSet(dir, settings)
 	if err != nil {
 		t.Fatal(err)
 	}

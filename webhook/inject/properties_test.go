@@ -16,7 +16,10 @@ import (
 
 // othersVersion is the embedded profiles in another revision.
 var othersVersion = func() *profile.Set {
-	set, err := profile.LoadSet("", map[string]string{"sidecar": "registry.example/sidecar:2", "debug": "registry.example/debug:2"})
+	set, err := profile.LoadSet("", profile.Settings{
+		Images: map[string]string{"sidecar": "registry.example/sidecar:2", "debug": "registry.example/debug:2"},
+		Alerts: profile.Alerts{Webhooks: []string{"https://hooks.example/a"}},
+	})
 	if err != nil {
 		panic(err)
 	}

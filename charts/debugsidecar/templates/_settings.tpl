@@ -56,6 +56,16 @@ Refuses what the schema can't express.
 {{- end -}}
 {{- end -}}
 {{- end -}}
+{{- $receivers := list -}}
+{{- range $field := list "alertmanagers" "webhooks" -}}
+{{- range $i, $url := index $.Values.alerts $field -}}
+{{- $host := (urlParse $url).host -}}
+{{- if has $host $receivers -}}
+{{- fail (printf "alerts.%s[%d]: another receiver is at %s, too; the sidecar tells receivers apart by host and port" $field $i $host) -}}
+{{- end -}}
+{{- $receivers = append $receivers $host -}}
+{{- end -}}
+{{- end -}}
 {{- if and .Values.external.url (eq .Values.certificates.mode "cert-manager") -}}
 {{- fail "certificates.mode: cert-manager's certificate lies in a Secret that a webhook outside the cluster can't mount; use self-managed, or give the webhook files and external.caBundle" -}}
 {{- end -}}

@@ -16,7 +16,7 @@ func TestProfileOfTheDocumentationLoads(t *testing.T) {
 	if !found || !closed {
 		t.Fatal("docs/profiles.md has no example")
 	}
-	p, err := Load("docs/profiles.md", []byte(example), testImages)
+	p, err := Load("docs/profiles.md", []byte(example), testSettings)
 	if err != nil {
 		t.Fatal(err)
 	}

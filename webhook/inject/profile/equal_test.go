@@ -8,7 +8,7 @@ import (
 )
 
 func TestSidecarIsRecognisedAfterWhatTheAPIServerChanges(t *testing.T) {
-	set, err := LoadSet("", testImages)
+	set, err := LoadSet("", testSettings)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,7 +26,7 @@ resources: {requests: {cpu: 100m}, limits: {cpu: "1", memory: 1Gi}}
 // The golden files show what a pod gets, as the API server would give it back.
 // After a change of a profile: go test ./webhook/inject/profile -update
 func TestEmbeddedProfilesRenderAsInTheGoldenFiles(t *testing.T) {
-	set, err := LoadSet("", testImages)
+	set, err := LoadSet("", testSettings)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,6 +57,12 @@ func TestEmbeddedProfilesRenderAsInTheGoldenFiles(t *testing.T) {
 			seen[file] = true
 		}
 	}
+	if set, err = LoadSet("", withReceivers); err != nil {
+		t.Fatal(err)
+	}
+	p, _ := set.Get("video-probe")
+	checkGolden(t, "video-probe-user-native-with-receivers.yaml", p, Input{Variant: Variant{User, Native}, Port: 9400}, "")
+	seen["video-probe-user-native-with-receivers.yaml"] = true
 	files, err := filepath.Glob("testdata/rendered/*")
 	if err != nil {
 		t.Fatal(err)

@@ -6,7 +6,13 @@ import (
 	"testing"
 )
 
-var testImages = map[string]string{"sidecar": "registry.example/sidecar:1", "debug": "registry.example/debug:1"}
+var testSettings = Settings{Images: map[string]string{"sidecar": "registry.example/sidecar:1", "debug": "registry.example/debug:1"}}
+
+// withReceivers are the same settings, with who is told of alerts.
+var withReceivers = Settings{Images: testSettings.Images, Alerts: Alerts{
+	Alertmanagers: []string{"http://alertmanager-0.monitoring:9093", "http://alertmanager-1.monitoring:9093"},
+	Webhooks:      []string{"https://hooks.example/alerts?camera=all&x='y'"},
+}}
 
 // good is a profile that the broken ones are made of.
 const good = `apiVersion: debugsidecar.io/v1alpha1
@@ -78,7 +84,7 @@ spec:
 `
 
 func TestGoodProfileLoads(t *testing.T) {
-	if _, err := Load("own.yaml", []byte(good), testImages); err != nil {
+	if _, err := Load("own.yaml", []byte(good), testSettings); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -153,7 +159,14 @@ func TestBrokenProfileIsRefusedWithItsLine(t *testing.T) {
 		"action over lines":         {"{{ .params.text }}", "{{ # HERE\n        .params.text }}", ""},
 		"if over lines":             {`{{ else if eq .placement "native" }}`, "{{ else if eq .placement # HERE\n        \"native\" }}", "one line"},
 		"comment over lines":        {"args: [run]", "args: [run]\n      {{/* a HERE\n      b */}}", "one line"},
-		"missing image":             {"{{ .images.sidecar }}", "{{ .images.nosuch }} # HERE", "nosuch"},
+		"missing image":             {"{{ .images.sidecar }}", "{{ .images.nosuch }} # HERE", "there is no .images.nosuch, only .images.NAME with the names debug, sidecar"},
+		"all images":                {"{{ .images.sidecar }}", "{{ .images }} # HERE", "there is no .images, only .images.NAME"},
+		"a part of an image":        {"{{ .images.sidecar }}", "{{ .images.sidecar.tag }} # HERE", "there is no .images.sidecar.tag"},
+		"unknown receivers":         {"{{ .params.text }}", "{{ .alerts.pagers }} # HERE", "there is no .alerts.pagers, only .alerts.NAME with the names alertmanagers, webhooks"},
+		"if on unknown receivers":   {`{{ else if eq .placement "native" }}`, "{{ else if .alerts.pagers }} # HERE", "there is no .alerts.pagers"},
+		"receivers misspelt, unset": {"value: native", "value: {{ if .alerts.webhooks }}{{ .alerts.webhook }}{{ end }} # HERE", "there is no .alerts.webhook"},
+		"all receivers in an if":    {`{{ else if eq .placement "native" }}`, "{{ else if .alerts }} # HERE", "there is no .alerts, only"},
+		"receivers inside a text":   {"args: [run]", "args: ['--to={{ .alerts.webhooks }}'] # HERE", "has to be the whole value"},
 		"field of the tier":         {"{{ .params.text }}", "{{ .tier.name }} # HERE", "name"},
 		"unknown field of the root": {"{{ .params.text }}", "{{ .namespace }} # HERE", "can't be used here"},
 		"all parameters":            {"{{ .params.text }}", "{{ .params }} # HERE", "can't be used here"},
@@ -287,7 +300,7 @@ func TestBrokenProfileIsRefusedWithItsLine(t *testing.T) {
 				t.Fatalf("the good profile has %q %d times", c[0], strings.Count(good, c[0]))
 			}
 			data := strings.Replace(good, c[0], c[1], 1)
-			p, err := Load("own.yaml", []byte(data), testImages)
+			p, err := Load("own.yaml", []byte(data), testSettings)
 			if err == nil {
 				t.Fatalf("it was loaded: %+v", p)
 			}

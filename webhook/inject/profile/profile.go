@@ -66,7 +66,7 @@ type Profile struct {
 	// HostNetwork says whether pods in the host's network namespace are joined.
 	HostNetwork bool
 	// Revision names the content: 12 hexadecimal digits of a SHA-256 over the
-	// file and the images.
+	// file and the settings.
 	Revision string
 	// Source is the file that the profile came from.
 	Source string
@@ -96,10 +96,9 @@ type file struct {
 	} `json:"spec"`
 }
 
-// Load reads one profile. source names the file in errors; images are the image
-// references that the administrator configured, by the name that templates use.
-// Each error names the source and the line.
-func Load(source string, data []byte, images map[string]string) (*Profile, error) {
+// Load reads one profile. source names the file in errors, of which each names
+// the line, too.
+func Load(source string, data []byte, settings Settings) (*Profile, error) {
 	var f file
 	if err := yamlfile.Decode(source, data, &f); err != nil {
 		return nil, err
@@ -128,8 +127,9 @@ func Load(source string, data []byte, images map[string]string) (*Profile, error
 	if p.params, problem = newParameters(f.Spec.Parameters); problem != nil {
 		return nil, problem.below("spec.parameters").in(whole)
 	}
-	p.Revision = revision(data, images)
-	t := template{source: source, line: yamlfile.TextLine(string(data), "spec", "template"), text: f.Spec.Template, images: images}
+	values := settings.values()
+	p.Revision = revision(data, values)
+	t := template{source: source, line: yamlfile.TextLine(string(data), "spec", "template"), text: f.Spec.Template, settings: values}
 	var err error
 	if p.variants, err = t.variants(p.Tiers); err != nil {
 		return nil, err
@@ -176,10 +176,10 @@ func (p *Profile) checkHeader(f file) *problem {
 	return nil
 }
 
-func revision(data []byte, images map[string]string) string {
+func revision(data []byte, settings map[string]map[string]string) string {
 	h := sha256.New()
 	h.Write(bytes.TrimSpace(data))
-	names, _ := json.Marshal(images) // sorted by key
-	h.Write(names)
+	values, _ := json.Marshal(settings) // sorted by key
+	h.Write(values)
 	return hex.EncodeToString(h.Sum(nil))[:12]
 }

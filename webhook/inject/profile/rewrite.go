@@ -1,6 +1,7 @@
 package profile
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -9,7 +10,7 @@ import (
 
 // What a template's actions may say.
 var (
-	allowedFields    = []string{"tier", "placement", "images"}
+	allowedFields    = []string{"tier", "placement"} // and the settings
 	allowedFunctions = []string{"eq", "ne", "and", "or", "not"}
 )
 
@@ -82,7 +83,7 @@ func placeholderOf(pipe *parse.PipeNode) (string, bool) {
 	return "", false
 }
 
-// checkPipe allows functions of the tier, the placement and the images only.
+// checkPipe allows functions of the tier, the placement and the settings only.
 func (t template) checkPipe(pipe *parse.PipeNode, line int) error {
 	if len(pipe.Decl) > 0 {
 		return t.errorAt(line, "variables are not allowed in a profile")
@@ -91,9 +92,8 @@ func (t template) checkPipe(pipe *parse.PipeNode, line int) error {
 		for _, arg := range cmd.Args {
 			switch arg := arg.(type) {
 			case *parse.FieldNode:
-				if !slices.Contains(allowedFields, arg.Ident[0]) {
-					return t.errorAt(line, ".%s can't be used here: a parameter stands alone, as {{ .params.NAME }}, and decides nothing",
-						strings.Join(arg.Ident, "."))
+				if err := t.checkField(arg.Ident, line); err != nil {
+					return err
 				}
 			case *parse.IdentifierNode:
 				if !slices.Contains(allowedFunctions, arg.Ident) {
@@ -105,9 +105,28 @@ func (t template) checkPipe(pipe *parse.PipeNode, line int) error {
 				}
 			case *parse.StringNode, *parse.BoolNode, *parse.NumberNode:
 			default:
-				return t.errorAt(line, "%s can't be used here: name .tier, .placement, .images.NAME, .port or .params.NAME", arg)
+				return t.errorAt(line, "%s can't be used here: name .tier, .placement, .images.NAME, .alerts.NAME, .port or .params.NAME", arg)
 			}
 		}
+	}
+	return nil
+}
+
+// checkField allows the tier, the placement and one setting. A setting's name is
+// checked also where the if around it is not true now.
+func (t template) checkField(path []string, line int) error {
+	shown := strings.Join(path, ".")
+	if values, ok := t.settings[path[0]]; ok {
+		if len(path) == 2 {
+			if _, ok := values[path[1]]; ok {
+				return nil
+			}
+		}
+		names := slices.Sorted(maps.Keys(values))
+		return t.errorAt(line, "there is no .%s, only .%s.NAME with the names %s", shown, path[0], strings.Join(names, ", "))
+	}
+	if !slices.Contains(allowedFields, path[0]) {
+		return t.errorAt(line, ".%s can't be used here: a parameter stands alone, as {{ .params.NAME }}, and decides nothing", shown)
 	}
 	return nil
 }

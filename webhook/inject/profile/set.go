@@ -33,16 +33,16 @@ func (s *Set) Names() []string { return slices.Sorted(maps.Keys(s.byName)) }
 // which may be empty. A file whose profile has the name of an embedded one
 // replaces it. What is broken is named in the error, each file of it; the set
 // then is nil, so that nothing half-read takes effect.
-func LoadSet(dir string, images map[string]string) (*Set, error) {
+func LoadSet(dir string, settings Settings) (*Set, error) {
 	s := &Set{byName: map[string]*Profile{}}
-	if err := s.add(embedded, "embedded", "embedded", images); err != nil {
+	if err := s.add(embedded, "embedded", "embedded", settings); err != nil {
 		return nil, err
 	}
 	if dir == "" {
 		return s, nil
 	}
 	own := &Set{byName: map[string]*Profile{}}
-	if err := own.add(os.DirFS(dir), ".", dir, images); err != nil {
+	if err := own.add(os.DirFS(dir), ".", dir, settings); err != nil {
 		return nil, err
 	}
 	maps.Copy(s.byName, own.byName)
@@ -51,7 +51,7 @@ func LoadSet(dir string, images map[string]string) (*Set, error) {
 
 // add loads the files *.yaml and *.yml of dir in fsys. A ConfigMap's volume has
 // hidden directories and links; what starts with a dot is not read.
-func (s *Set) add(fsys fs.FS, dir, shown string, images map[string]string) error {
+func (s *Set) add(fsys fs.FS, dir, shown string, settings Settings) error {
 	entries, err := fs.ReadDir(fsys, dir)
 	if err != nil {
 		return fmt.Errorf("listing profiles: %w", err)
@@ -67,13 +67,13 @@ func (s *Set) add(fsys fs.FS, dir, shown string, images map[string]string) error
 			errs = append(errs, fmt.Errorf("reading a profile: %w", err))
 			continue
 		}
-		errs = append(errs, s.load(path.Join(shown, name), data, images))
+		errs = append(errs, s.load(path.Join(shown, name), data, settings))
 	}
 	return errors.Join(errs...)
 }
 
-func (s *Set) load(name string, data []byte, images map[string]string) error {
-	p, err := Load(name, data, images)
+func (s *Set) load(name string, data []byte, settings Settings) error {
+	p, err := Load(name, data, settings)
 	if err != nil {
 		return err
 	}

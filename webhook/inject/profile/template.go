@@ -31,10 +31,10 @@ func variantsOf(tiers []Tier) []Variant {
 
 // template is a template's text and where it stands.
 type template struct {
-	source string
-	line   int // of the file, in which text starts
-	text   string
-	images map[string]string
+	source   string
+	line     int // of the file, in which text starts
+	text     string
+	settings map[string]map[string]string
 }
 
 // tree is what a variant of the template says, as decoded YAML with placeholders.
@@ -58,9 +58,11 @@ func (t template) variants(tiers []Tier) (map[Variant]*tree, error) {
 	trees := map[Variant]*tree{}
 	for _, v := range variantsOf(tiers) {
 		var b strings.Builder
-		err := exec.Execute(&b, map[string]any{
-			"tier": string(v.Tier), "placement": string(v.Placement), "images": t.images,
-		})
+		data := map[string]any{"tier": string(v.Tier), "placement": string(v.Placement)}
+		for name, values := range t.settings {
+			data[name] = values
+		}
+		err := exec.Execute(&b, data)
 		if err != nil {
 			return nil, t.templateError(err)
 		}
