@@ -59,11 +59,15 @@ worker: ## build the capture program into bin/: the only one with OpenCV
 		$(GO) build -tags customenv -ldflags "-s -w -extldflags=-Wl,--export-dynamic-symbol=sysconf" \
 		-o bin/debugsidecar-capture ./sidecar/capture/worker
 
-bench: ## measure what an admission and the kernel probes cost, beside a floor and a peer, into bin/bench*.txt
+bench: worker ## measure what admission, the kernel probes and the sidecar cost, beside floors and peers, into bin/bench*.txt
 	@mkdir -p bin && test/tools/deps.sh bench
 	@$(GO) run ./test/bench -o bin/bench.txt
 	@$(GO) run ./test/bench/drop -o bin/bench-drop.txt
 	@$(GO) run ./test/bench/rtp -o bin/bench-rtp.txt
+	@$(GO) run ./test/bench/launch -o bin/bench-launch.txt
+	@$(GO) run ./test/bench/video -o bin/bench-video.txt
+	@$(GO) run ./test/bench/alerting -o bin/bench-alerting.txt
+	@$(GO) run ./test/stalls table -o bin/stalls.txt
 
 fuzz: ## run each fuzz target for FUZZTIME
 	@grep -r --include='*_test.go' -o '^func Fuzz[A-Za-z0-9_]*' . | while IFS=: read -r file func; do \
