@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +15,8 @@ import (
 type detectors struct {
 	sidecar string
 	dir     string // for what it needs as a file
+	// packetsOnly keeps from it what the kernel said of the sockets.
+	packetsOnly bool
 }
 
 // findDetectors builds the sidecar, unless one is given. It has to be run within
@@ -23,7 +26,7 @@ func findDetectors(sidecar string) (detectors, error) {
 	if err != nil {
 		return detectors{}, err
 	}
-	d := detectors{sidecar, dir}
+	d := detectors{sidecar: sidecar, dir: dir}
 	if sidecar != "" {
 		return d, nil
 	}
@@ -41,17 +44,17 @@ func (d detectors) close() { os.RemoveAll(d.dir) }
 
 // replay returns the alerts, JSON lines, over a recording up to a time.
 func (d detectors) replay(rec record.Recording, until time.Duration) ([]byte, error) {
-	kernel, err := os.Create(filepath.Join(d.dir, kernelFile))
-	if err != nil {
-		return nil, err
-	}
-	defer kernel.Close()
-	if err := rec.WriteKernel(kernel, until); err != nil {
-		return nil, err
+	args := []string{"replay", "-", "--json"}
+	if !d.packetsOnly {
+		kernel := filepath.Join(d.dir, kernelFile)
+		if err := writeFile(kernel, func(to io.Writer) error { return rec.WriteKernel(to, until) }); err != nil {
+			return nil, err
+		}
+		args = append(args, "--kernel", kernel)
 	}
 	capture := rec.Capture(until)
 	defer capture.Close()
-	c := exec.Command(d.sidecar, "replay", "-", "--json", "--kernel", kernel.Name())
+	c := exec.Command(d.sidecar, args...)
 	c.Stdin = capture
 	c.Stderr = os.Stderr
 	out, err := c.Output()

@@ -69,6 +69,7 @@ func tableCommand() *cobra.Command {
 		out     string
 		sidecar string
 		freeze  bool
+		packets bool
 	)
 	c := &cobra.Command{
 		Use:   "table",
@@ -84,7 +85,13 @@ func tableCommand() *cobra.Command {
 				defer file.Close()
 				to = io.MultiWriter(to, file)
 			}
-			return table(to, sidecar, seed, seeds, time.Duration(hours*float64(time.Hour)), streams, lossOf(freeze))
+			d, err := findDetectors(sidecar)
+			if err != nil {
+				return err
+			}
+			defer d.close()
+			d.packetsOnly = packets
+			return table(to, d, seed, seeds, time.Duration(hours*float64(time.Hour)), streams, lossOf(freeze))
 		},
 	}
 	c.Flags().Uint64Var(&seed, "seed", ReportingSeeds, "the first seed; the default is for reports, tune on 1 and up")
@@ -94,16 +101,12 @@ func tableCommand() *cobra.Command {
 	c.Flags().StringVarP(&out, "output", "o", "", "write the figures to this file, too")
 	c.Flags().StringVar(&sidecar, "sidecar", "", "a sidecar that is built already")
 	c.Flags().BoolVar(&freeze, "freeze", false, freezeUsage)
+	c.Flags().BoolVar(&packets, "packets-only", false, "keep from the detectors what the kernel said of the sockets")
 	return c
 }
 
 // table prints the figures of all who warn, over the same captures.
-func table(to io.Writer, sidecar string, seed uint64, seeds int, duration time.Duration, streams int, loss viewer.Loss) error {
-	detectors, err := findDetectors(sidecar)
-	if err != nil {
-		return err
-	}
-	defer detectors.close()
+func table(to io.Writer, detectors detectors, seed uint64, seeds int, duration time.Duration, streams int, loss viewer.Loss) error {
 	var ours score.Table
 	plain := map[string]*score.Table{baseline.Freeze: {}, baseline.EWMA: {}}
 	var took time.Duration
