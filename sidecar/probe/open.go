@@ -14,9 +14,6 @@ import (
 	"github.com/debugsidecar/debugsidecar/sidecar/serve"
 )
 
-// serviceAccount is where Kubernetes puts the pod's token.
-const serviceAccount = "/var/run/secrets"
-
 // workerName is the capture program's.
 const workerName = "debugsidecar-capture"
 
@@ -45,7 +42,7 @@ func (p *Probe) open(out io.Writer) error {
 	if o.Source != "" {
 		player, err := newPlayer(capture.Options{
 			Source: o.Source, Local: o.Local, Worker: FindWorker(o.Worker), Mode: capture.Mode(o.Open), Log: p.log,
-			Hide: []string{o.RunDir, serviceAccount},
+			Hide: []string{o.RunDir},
 		})
 		if err != nil {
 			return err

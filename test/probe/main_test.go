@@ -5,6 +5,7 @@ package probe_test
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -26,6 +27,10 @@ var program string
 var noNamespace = "needs root: it makes a network namespace"
 
 func TestMain(m *testing.M) {
+	flag.Parse()
+	if testing.Short() {
+		os.Exit(m.Run()) // each test is skipped
+	}
 	if os.Getenv(inside) == "" && os.Geteuid() == 0 {
 		os.Exit(again())
 	}
