@@ -11,6 +11,7 @@ import (
 	"github.com/debugsidecar/debugsidecar/bpf"
 	"github.com/debugsidecar/debugsidecar/bpf/drop"
 	"github.com/debugsidecar/debugsidecar/bpf/rtp"
+	"github.com/debugsidecar/debugsidecar/bpf/v4l2"
 )
 
 // sources is what the kernel tells of the pod's traffic, by the best tier.
@@ -18,6 +19,8 @@ type sources struct {
 	tap    *rtp.Tap    // nil: not available
 	drops  *drop.Probe // nil: not available
 	ledger *ledger
+	// cameras is nil where none can be watched.
+	cameras *v4l2.Probe
 	// missing says, by figure, what can't be had and what it would take.
 	missing map[string]string
 
@@ -40,6 +43,12 @@ func openSources(o *Options, log *slog.Logger) *sources {
 	} else if s.tap, err = rtp.Open(rtp.Options{Ports: o.Ports}); err != nil {
 		s.tap = nil
 		s.missing["packet loss, jitter and frames"] = err.Error()
+	}
+	if o.maxTier() != bpf.TierKernel {
+		s.missing["cameras of the pod"] = "the tier is user"
+	} else if s.cameras, err = v4l2.Open(v4l2.Options{}); err != nil {
+		s.cameras = nil
+		s.missing["cameras of the pod"] = err.Error()
 	}
 	if s.drops != nil && s.drops.Tier() == bpf.TierKernel {
 		s.events.Go(func() {
@@ -73,6 +82,9 @@ func (s *sources) close() error {
 	}
 	if s.drops != nil {
 		errs = append(errs, s.drops.Close())
+	}
+	if s.cameras != nil {
+		errs = append(errs, s.cameras.Close())
 	}
 	s.events.Wait()
 	if err := errors.Join(errs...); err != nil {

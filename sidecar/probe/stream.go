@@ -80,7 +80,7 @@ func (s *stream) status() status.Stream {
 	if s.id.Src.IsValid() {
 		st.Src = s.id.Src.String()
 	}
-	if s.transport != session {
+	if s.transport == overUDP || s.transport == overTCP {
 		st.Direction = s.direction.String()
 	}
 	return st

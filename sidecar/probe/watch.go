@@ -25,6 +25,7 @@ type watch struct {
 	streams map[sample.Stream]*stream
 	// segments are the counters of connections as read before.
 	segments map[sample.Stream]connection
+	queues   map[sample.Stream]queue
 	ticks    uint64
 	last     sample.Node
 	err      error // of the last read of the sources
@@ -41,6 +42,7 @@ func newWatch(o *Options, s *sources, wall func(clock.Ktime) time.Time) *watch {
 		options: o, warn: warn.Options{Buffers: o.Buffers, Time: wall, History: warn.NewHistory()},
 		sources: s, node: node.Open(node.Default), sockets: newSockets(),
 		kernel: map[receiver]sample.Kernel{}, streams: map[sample.Stream]*stream{}, segments: map[sample.Stream]connection{},
+		queues: map[sample.Stream]queue{},
 	}
 }
 
@@ -67,6 +69,9 @@ func (w *watch) tick(now clock.Ktime, late time.Duration, own *sessionSample) (a
 		alerts = w.connections(now, alerts)
 	} else {
 		alerts = w.ports(now, alerts)
+	}
+	if w.sources.cameras != nil {
+		alerts = w.cameras(now, alerts)
 	}
 	if own != nil {
 		s := w.stream(own.id, session, now)
@@ -192,6 +197,7 @@ func (w *watch) forget() {
 		if w.ticks-s.tick > gone || s.ended && s.tick != w.ticks {
 			delete(w.streams, id)
 			delete(w.segments, id)
+			delete(w.queues, id)
 		}
 	}
 }

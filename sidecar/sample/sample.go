@@ -21,8 +21,8 @@ const Interval = 100 * time.Millisecond
 type Stream struct {
 	Src, Dst netip.AddrPort
 	SSRC     uint32
-	// Source is the masked URL of the probe's own session, which has no
-	// addresses; else empty.
+	// Source is the masked URL of the probe's own session, or a camera's device;
+	// neither has addresses. SSRC is 0 or, for a device, the queue's number.
 	Source string
 }
 
@@ -36,7 +36,10 @@ func (s Stream) String() string {
 
 // Key returns a name that no other stream has at the same time.
 func (s Stream) Key() string {
-	if s.Source != "" {
+	switch {
+	case s.Source != "" && s.SSRC != 0:
+		return fmt.Sprintf("%s#%d", s.Source, s.SSRC)
+	case s.Source != "":
 		return s.Source
 	}
 	return fmt.Sprintf("%s>%s/%08x", s.Src, s.Dst, s.SSRC)
