@@ -61,6 +61,8 @@ func (d *Detector) cause(what symptom) Cause {
 		return Network
 	case what == slowing || what == missing:
 		return Camera
+	case what == silence && p.count > 0 && p.ago(0).readLag > excursionFrom:
+		return Network // it was late before nothing came
 	case what == draining:
 		if r.appThrottled > impaired {
 			return Node

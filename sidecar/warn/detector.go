@@ -1,7 +1,6 @@
 package warn
 
 import (
-	"math"
 	"time"
 
 	"github.com/debugsidecar/debugsidecar/sidecar/sample"
@@ -41,10 +40,6 @@ const (
 	holeFrom   = 0.3
 	brokenFade = 0.97
 )
-
-// clustered is by how much runs of broken pictures are likelier than if each was
-// broken by itself.
-const clustered = 1.25
 
 // New returns a detector for a stream of which nothing is known.
 func New(o Options, stream sample.Stream) *Detector {
@@ -139,8 +134,6 @@ func (d *Detector) media(s *sample.Sample, lost float64) {
 		total += float64(m.Lost)
 	}
 	reached := d.runs.add(float64(m.Frames), sample.Interval.Seconds()/nominal, float64(m.Packets), max(total, lost), gaps, lost, runOf(nominal))
-	// Losses come in clusters more than the chain thinks.
-	reached = 1 - math.Pow(1-min(reached, 1), clustered)
 	d.brokenChance = max(reached, d.brokenChance*0.9)
 	// Where loss goes on, each sample by itself is hardly a stall, but some are.
 	d.brokenSum = d.brokenSum*brokenFade + reached

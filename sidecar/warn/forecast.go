@@ -37,6 +37,9 @@ const (
 // forecast returns the worst threat to a buffer.
 func (d *Detector) forecast(buffer float64) threat {
 	worst := threat{eta: math.Inf(1)}
+	if d.replaced {
+		return d.holeAhead(buffer)
+	}
 	for _, t := range [...]threat{d.holeAhead(buffer), d.silent(buffer), d.drains(buffer), d.slows(buffer), d.breaks(buffer)} {
 		if t.probability > worst.probability || t.probability == worst.probability && t.eta < worst.eta {
 			worst = t
@@ -83,7 +86,7 @@ func (d *Detector) silent(buffer float64) threat {
 		chance = h + (1-h)*chance
 	}
 	if kind == sudden {
-		chance = min(1, chance*silenceScale) * min(1, 0.55+quiet*blipRise)
+		chance = min(1, chance*silenceScale) * min(1, blipFloor+quiet*blipRise)
 	}
 	return threat{probability: chance, eta: max(d.left(buffer), 0), what: silence}
 }
@@ -117,7 +120,7 @@ func (d *Detector) drains(buffer float64) threat {
 	if now > buffer+enough+alreadyLate {
 		chance *= 0.6 // pictures are late for a while, and it was no stall
 	}
-	return threat{probability: chance * jumpy, eta: eta, what: draining}
+	return threat{probability: drainTrust * chance * jumpy, eta: eta, what: draining}
 }
 
 // jumpy returns how likely a picture comes so much later than the one before that
@@ -152,6 +155,8 @@ const (
 	// evenly is how much less than else the bytes of samples differ where a way is
 	// full: it gives as many as it can, whatever the pictures' sizes.
 	evenly = 0.6
+	// drainTrust is how much a forecast from the lag's growth is worth at most.
+	drainTrust = 0.88
 	// alreadyLate is how much later than the buffer's end pictures may be.
 	alreadyLate = 0.3
 )
@@ -175,7 +180,11 @@ func (d *Detector) breaks(buffer float64) threat {
 	nominal := d.playout.frame.nominal()
 	wait := 0.0
 	if d.runs.sustained() {
-		q := min(d.runs.broken*worsening, 0.95)
+		q := d.runs.broken
+		if d.playout.lag-d.playout.floor(trail) < excursionFrom {
+			// A full queue loses as much as it has to; other loss may grow.
+			q = min(q*worsening, 0.95)
+		}
 		each := math.Pow(q, float64(runOf(nominal))) * (1 - min(q, 0.9))
 		if ahead := 0.9 * (1 - math.Pow(1-each, lossAhead/nominal)); ahead > chance {
 			chance, wait = ahead, min(nominal/each, horizon)
@@ -187,9 +196,16 @@ func (d *Detector) breaks(buffer float64) threat {
 	return threat{probability: chance, eta: max(d.left(buffer), 0) + wait, what: broken}
 }
 
-const silenceScale = 1.3
-
-const blipRise = 1.2
+const (
+	// silenceScale is how much more a silence is than what was learned makes of
+	// it: the blips that were remembered are mostly shorter than what is asked
+	// about.
+	silenceScale = 1.6
+	// A silence that began just now is mostly a blip: blipFloor is what its
+	// probability counts at first, blipRise how that grows in a second.
+	blipFloor = 0.55
+	blipRise  = 1.2
+)
 
 // worsening is by how much loss that goes on is taken to grow.
 const worsening = 1.35

@@ -4,7 +4,7 @@ package warn
 func (d *Detector) verdict() Verdict {
 	r, p := &d.seen, &d.playout
 	v := Verdict{SelfImpaired: r.self > impaired, Blind: d.blind()}
-	if !r.any {
+	if !r.any || d.replaced && !d.raised() {
 		v.Health = Unknown
 		return v
 	}
@@ -72,4 +72,14 @@ func (d *Detector) blind() []string {
 		return blindToSocket
 	}
 	return nil
+}
+
+// raised says whether anything that was raised stands.
+func (d *Detector) raised() bool {
+	for i := range d.depths {
+		if d.depths[i].predicted || d.depths[i].stalled {
+			return true
+		}
+	}
+	return false
 }
