@@ -14,7 +14,7 @@ const (
 	// historySeconds is how far the plot goes back, in points of a second.
 	historySeconds = 600
 	// historyStreams is how many streams have a plot of their own; all are in the
-	// common one. A point takes 20 bytes, so these are 3 MB.
+	// common one. A point takes 22 bytes, so these are 3 MB.
 	historyStreams = 256
 	// maxDepths is how many buffer depths are kept.
 	maxDepths = 6
@@ -27,6 +27,7 @@ type history struct {
 	streams map[string]*track
 	depths  []float64 // seconds, as the forecasts have them
 	newest  int64     // unix second
+	before  map[string]status.Totals
 }
 
 // track is a ring of points by the unix second.
@@ -39,7 +40,8 @@ type track struct {
 // finer than the plot's pixels.
 type point struct {
 	lag    uint16 // milliseconds
-	loss   uint16 // share of lossScale
+	loss   uint16 // share of shareScale
+	drops  uint16 // share of shareScale
 	health uint8  // place in healths
 	left   [maxDepths]int16
 }
@@ -47,7 +49,7 @@ type point struct {
 const (
 	unknown16   = math.MaxUint16
 	unknownLeft = math.MinInt16
-	lossScale   = 60000
+	shareScale  = 60000
 )
 
 // healths are the words from best to worst.
@@ -72,6 +74,7 @@ func (h *history) add(st *status.Status) {
 	}
 	h.newest = now
 	h.all.reach(now)
+	totals := make(map[string]status.Totals, len(st.Streams))
 	for i := range st.Streams {
 		stream := &st.Streams[i]
 		if len(h.depths) == 0 {
@@ -80,12 +83,14 @@ func (h *history) add(st *status.Status) {
 			}
 		}
 		p := h.point(stream)
+		totals[stream.Key] = stream.Totals
 		h.all.merge(now, p)
 		if own := h.own(stream.Key); own != nil {
 			own.reach(now)
 			own.merge(now, p)
 		}
 	}
+	h.before = totals
 }
 
 // endedAfter is how many seconds a stream's plot waits for it when there is no
@@ -116,7 +121,11 @@ func (h *history) point(s *status.Stream) point {
 		p.lag = uint16(clamp(lag*1000, 0, unknown16-1))
 	}
 	if loss, known := s.Window.PacketLoss.Get(); known {
-		p.loss = uint16(clamp(loss, 0, 1) * lossScale)
+		p.loss = uint16(clamp(loss, 0, 1) * shareScale)
+	}
+	if before, known := h.before[s.Key]; known && s.Totals.KernelDrops >= before.KernelDrops && s.Totals.Packets > before.Packets {
+		dropped := float64(s.Totals.KernelDrops - before.KernelDrops)
+		p.drops = uint16(clamp(dropped/float64(s.Totals.Packets-before.Packets), 0, 1) * shareScale)
 	}
 	for i, word := range healths {
 		if word == s.Verdict.Health {
@@ -138,7 +147,7 @@ func (h *history) point(s *status.Stream) point {
 }
 
 func nothing() point {
-	p := point{lag: unknown16, loss: unknown16}
+	p := point{lag: unknown16, loss: unknown16, drops: unknown16}
 	for i := range p.left {
 		p.left[i] = unknownLeft
 	}
@@ -169,6 +178,9 @@ func (t *track) merge(now int64, p point) {
 	if p.loss != unknown16 && (have.loss == unknown16 || p.loss > have.loss) {
 		have.loss = p.loss
 	}
+	if p.drops != unknown16 && (have.drops == unknown16 || p.drops > have.drops) {
+		have.drops = p.drops
+	}
 	have.health = max(have.health, p.health)
 	for i, left := range p.left {
 		if left != unknownLeft && (have.left[i] == unknownLeft || left < have.left[i]) {
@@ -190,8 +202,11 @@ type plot struct {
 	StepSeconds float64         `json:"step_s"`
 	Health      []warn.Health   `json:"health"`
 	Lag         []sample.Figure `json:"lag_s"`
-	Loss        []sample.Figure `json:"loss"`
-	Left        []leftColumn    `json:"left"`
+	// Loss is RTP sequence numbers that are missing, Dropped what this node's
+	// kernel dropped, as shares of the packets.
+	Loss    []sample.Figure `json:"loss"`
+	Dropped []sample.Figure `json:"dropped"`
+	Left    []leftColumn    `json:"left"`
 	// Alerts are those of this time, in the form of /api/v1/alerts; LastEventID
 	// is where that goes on.
 	Alerts      []event `json:"alerts"`
@@ -230,7 +245,8 @@ func (h *history) plot(key string) plot {
 		}
 		p.Health = append(p.Health, healths[at.health])
 		p.Lag = append(p.Lag, figure(at.lag == unknown16, float64(at.lag)/1000))
-		p.Loss = append(p.Loss, figure(at.loss == unknown16, float64(at.loss)/lossScale))
+		p.Loss = append(p.Loss, figure(at.loss == unknown16, float64(at.loss)/shareScale))
+		p.Dropped = append(p.Dropped, figure(at.drops == unknown16, float64(at.drops)/shareScale))
 		for i := range p.Left {
 			p.Left[i].Left = append(p.Left[i].Left, figure(at.left[i] == unknownLeft, float64(at.left[i])/1000))
 		}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 	"time"
 
@@ -116,5 +117,25 @@ func TestPlotsOfStreamsAreBounded(t *testing.T) {
 	}
 	if h.plot("nobody").Kept {
 		t.Error("a stream that never was has a plot")
+	}
+}
+
+func TestThePlotShowsWhatTheKernelDropped(t *testing.T) {
+	h := newHistory()
+	for i, totals := range []status.Totals{
+		{Packets: 1000, KernelDrops: 50},
+		{Packets: 2000, KernelDrops: 300}, // a quarter
+		{Packets: 3000, KernelDrops: 300},
+		{Packets: 3000, KernelDrops: 300}, // nothing came: not known
+		{Packets: 100, KernelDrops: 0},    // it began anew
+	} {
+		h.add(&status.Status{At: time.Unix(1767225600+int64(i), 0), Streams: []status.Stream{{Key: "a", Totals: totals}}})
+	}
+	var got []float64
+	for _, f := range h.plot("a").Dropped[historySeconds-5:] {
+		got = append(got, f.Or(-1))
+	}
+	if want := []float64{-1, .25, 0, -1, -1}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }

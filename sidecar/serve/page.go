@@ -22,6 +22,8 @@ var (
 	plotJS string
 	//go:embed page/streams.js
 	streamsJS string
+	//go:embed page/alerts.js
+	alertsJS string
 	//go:embed page/page.js
 	pageJS string
 )
@@ -32,7 +34,7 @@ type page struct {
 }
 
 func newPage(pictures bool) *page {
-	script := figuresJS + plotJS + streamsJS + pageJS
+	script := figuresJS + plotJS + streamsJS + alertsJS + pageJS
 	shown := "off"
 	if pictures {
 		shown = "on"

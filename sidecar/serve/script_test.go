@@ -49,7 +49,7 @@ func scripted(at time.Time, n int, lag, loss float64) *status.Status {
 		if i == 0 {
 			mine = lag
 			s.Window.LagSeconds, s.Window.PacketLoss = sample.Of(lag), sample.Of(loss)
-			s.Totals.KernelDrops, s.Totals.Lost = uint64(loss*10000), uint64(loss*10000)
+			s.Totals.KernelDrops, s.Totals.Lost = 500, uint64(loss*10000)
 			if lag > .3 {
 				s.Verdict.Health, s.Verdict.Cause = warn.Poor, warn.Node
 				s.Verdict.Evidence = map[string]warn.Evidence{
@@ -97,6 +97,7 @@ func scriptedAlert(at time.Time, kind warn.Kind, buffer time.Duration, eta sampl
 
 // play publishes the ten minutes that end now.
 func play(s *Server, now time.Time, n int) {
+	drops := uint64(0)
 	for second := range historySeconds {
 		at := now.Add(time.Duration(second-historySeconds+1) * time.Second)
 		lag, loss := lagAt(second)
@@ -110,6 +111,11 @@ func play(s *Server, now time.Time, n int) {
 		case 290:
 			s.Alert(scriptedAlert(at, warn.Clear, 2*time.Second, sample.Figure{}))
 		}
-		s.Publish(scripted(at, n, lag, loss))
+		if lag > 1.9 { // now the receiver's socket is full, too
+			drops += 20
+		}
+		st := scripted(at, n, lag, loss)
+		st.Streams[0].Totals.KernelDrops = drops
+		s.Publish(st)
 	}
 }

@@ -69,7 +69,7 @@ func TestThePageSurvivesARestart(t *testing.T) {
 	published(t, second.Server, func(now time.Time) *status.Status { return scripted(now, 1, 1.4, .1) })
 	second.Alert(scriptedAlert(time.Now(), warn.StallPredicted, 2*time.Second, sample.Of(.9)))
 	until(t, ctx, `document.getElementById("word").textContent === "poor" && document.getElementById("notice").hidden`)
-	until(t, ctx, `document.querySelector("#alerts li")?.textContent.includes("A 2 s buffer runs out in 0.90 s") === true`)
+	until(t, ctx, `document.querySelector("#alerts li")?.textContent.includes("The buffer runs out in 0.90 s") === true`)
 	second.stop()
 	third := restart(t, "127.0.0.1:0", addr.String(), NewToken())
 	third.Publish(calm(time.Now()))
@@ -182,9 +182,9 @@ func TestAHiddenPageHoldsNoConnection(t *testing.T) {
 	}
 	hide(true)
 	eventually(t, "it holds nothing", func() bool { viewers, _ := s.live.counts(); return listeners() == 0 && viewers == 0 })
-	s.Alert(scriptedAlert(time.Now(), warn.StallPredicted, 4*time.Second, sample.Of(3.3)))
+	s.Alert(scriptedAlert(time.Now(), warn.StallPredicted, 2*time.Second, sample.Of(1.3)))
 	hide(false)
-	until(t, ctx, `document.querySelector("#alerts li").textContent.includes("A 4 s buffer runs out in 3.3 s")`)
+	until(t, ctx, `document.querySelector("#alerts li").textContent.includes("The buffer runs out in 1.3 s")`)
 }
 
 // Who can't see the page hears what each control and picture is.

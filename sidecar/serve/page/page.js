@@ -1,8 +1,8 @@
 // The page: what the status, the plot and the alerts say, kept current.
-const askedStreams = 500, shownAlerts = 50, staleAfter = 3000; // milliseconds
+const askedStreams = 500, staleAfter = 3000; // milliseconds
 
-let status = null, history = null, alerts = [], depth = Number(recall("buffer", "2")), scope = "";
-let receivedAt = 0, changedAt = 0, trouble = "", lastEvent = "", source = null, looking = false;
+let status = null, history = null, depth = Number(recall("buffer", "2")), scope = "";
+let receivedAt = 0, changedAt = 0, trouble = "", looking = false;
 
 const forecast = (stream) => (stream.verdict.forecasts || []).find((f) => f.buffer_s === depth) || {};
 // worst is the stream that the top of the page is about.
@@ -98,50 +98,6 @@ function renderPicture() {
   put($("picture-note"), can && capture.width && !img.hidden ? `${capture.width} × ${capture.height}, ${capture.fps.toFixed(0)} fps` : "");
 }
 
-// ---- alerts
-function alertItem(a, fresh) {
-  const item = make("li", fresh ? "new" : "");
-  item.dataset.health = kinds[a.kind] || "unknown";
-  const when = make("time", "", clock(new Date(a.ts)));
-  when.dateTime = a.ts;
-  const what = {
-    "stall": `A ${a.buffer_s} s buffer has run out: viewers wait`, "stall-predicted": `A ${a.buffer_s} s buffer runs out in ${seconds(a.eta_s)}`,
-    "degraded": "Packets are being dropped", "clear": a.buffer_s ? `Over for a ${a.buffer_s} s buffer` : "No more packets are dropped",
-  }[a.kind] || a.kind;
-  const text = make("div", "what", what);
-  text.append(make("small", "", [a.stream, a.kind === "clear" ? "" : a.cause].filter(Boolean).join(" · ")));
-  item.append(when, make("span", "kind", kindWords[a.kind] || a.kind), text);
-  return item;
-}
-
-// inScope tells whether an alert is of the stream that is shown alone.
-function inScope(a) {
-  const stream = scope && status.streams.find((s) => s.key === scope);
-  return !stream || (a.stream === stream.name && (a.src || "") === (stream.src || "") && a.ssrc === stream.ssrc);
-}
-
-function addAlert(a) {
-  alerts.unshift(a);
-  alerts.length = Math.min(alerts.length, shownAlerts);
-  $("alerts").prepend(alertItem(a, true));
-  while ($("alerts").childElementCount > shownAlerts) $("alerts").lastElementChild.remove();
-  $("no-alerts").hidden = true;
-}
-
-// listen hears alerts while the page is seen. A browser has six connections to a
-// host, and pages that nobody sees would hold them.
-function listen() {
-  if (source) source.close();
-  source = null;
-  if (document.hidden || !lastEvent) return;
-  const own = source = new EventSource(`/api/v1/alerts?after=${encodeURIComponent(lastEvent)}`);
-  own.addEventListener("alert", (e) => { lastEvent = e.lastEventId; addAlert(JSON.parse(e.data)); });
-  own.addEventListener("error", () => {
-    if (own.readyState !== EventSource.CLOSED) return; // it tries again by itself
-    setTimeout(() => { if (source === own) listen(); }, 2000);
-  });
-}
-
 // ---- what is known and what is not
 function renderLimits() {
   const missing = Object.entries(status.notAvailable || {}).sort();
@@ -172,8 +128,9 @@ function render() {
   renderPicture();
   renderLimits();
   renderStreams();
-  if (history) plot.show({ ...history, alerts: alerts.filter(inScope) }, depth);
-  plot.canvas.ariaLabel = `Plot of the last ten minutes: buffer left ${$("at-left").textContent}, lag ${$("at-lag").textContent}, packets lost ${$("at-loss").textContent}. Arrow keys move through it.`;
+  renderAlerts();
+  if (history) plot.show({ ...history, alerts: shownAlerts() }, depth);
+  plot.canvas.ariaLabel = `Plot of the last ten minutes: buffer left ${$("at-left").textContent}, lag ${$("at-lag").textContent}, packets lost ${$("at-loss").textContent}, dropped here ${$("at-dropped").textContent}. Arrow keys move through it.`;
 }
 
 function renderAge() {
@@ -224,9 +181,7 @@ async function loadHistory() {
   history = next;
   if (!lastEvent) {
     lastEvent = history.lastEventId;
-    alerts = history.alerts.slice(-shownAlerts).reverse();
-    $("alerts").replaceChildren(...alerts.map((a) => alertItem(a, false)));
-    $("no-alerts").hidden = alerts.length > 0;
+    history.alerts.forEach(hear);
     listen();
   }
   render();
@@ -236,6 +191,7 @@ plot.onRead((v) => {
   put($("at-left"), seconds(v.left));
   put($("at-lag"), time(v.lag));
   put($("at-loss"), percent(v.loss));
+  put($("at-dropped"), percent(v.dropped));
   put($("at-when"), v.at ? clock(v.at) : "now");
 });
 $("whole").addEventListener("click", () => { whole = true; renderStreams(); });

@@ -83,8 +83,9 @@ const plot = (() => {
       pen.fillRect(at.x0, Math.round(y(v)), at.x1 - at.x0, 1);
       text(`${+v.toFixed(3)} s`.replace("-", "−"), at.x0 - 6, y(v), "right", soft);
     }
-    // Below: loss, at least to 1 %.
-    const lossTop = nice(Math.max(0.01, ...known(data.loss)));
+    // Below: what was lost before and dropped here, at least to 1 %.
+    const both = data.loss.map((v, i) => (v || 0) + (data.dropped[i] || 0));
+    const lossTop = nice(Math.max(0.01, ...both));
     const yLoss = (v) => at.lower.y1 - v / lossTop * (at.lower.y1 - at.lower.y0);
     for (const v of [0, lossTop]) {
       pen.fillStyle = line;
@@ -101,7 +102,6 @@ const plot = (() => {
     const end = Date.parse(data.end);
     const seen = new Set();
     for (const a of data.alerts || []) {
-      if (a.buffer_s && a.buffer_s !== depth) continue;
       const i = n - 1 - Math.round((end - Date.parse(a.ts)) / 1000 / data.step_s);
       const tone = color(kinds[a.kind] || "unknown");
       if (i < 0 || i >= n || seen.has(i + a.kind)) continue;
@@ -137,10 +137,13 @@ const plot = (() => {
     pen.stroke();
     pen.setLineDash([]);
     const bar = (at.x1 - at.x0) / n;
-    data.loss.forEach((v, i) => {
-      if (!v) return;
+    both.forEach((sum, i) => {
+      if (!sum) return;
+      const lost = data.loss[i] || 0, width = Math.max(bar, 1.2);
+      pen.fillStyle = color("dropped");
+      pen.fillRect(x(i) - bar / 2, yLoss(sum), width, yLoss(lost) - yLoss(sum));
       pen.fillStyle = color("loss");
-      pen.fillRect(x(i) - bar / 2, yLoss(v), Math.max(bar, 1.2), yLoss(0) - yLoss(v));
+      pen.fillRect(x(i) - bar / 2, yLoss(lost), width, yLoss(0) - yLoss(lost));
     });
     data.health.forEach((word, i) => {
       if (word === "unknown") return;
@@ -159,7 +162,7 @@ const plot = (() => {
   function read(left) {
     const i = cursor === null ? data.lag_s.length - 1 : cursor;
     onRead({
-      left: left[i] ?? null, lag: data.lag_s[i], loss: data.loss[i],
+      left: left[i] ?? null, lag: data.lag_s[i], loss: data.loss[i], dropped: data.dropped[i],
       at: cursor === null ? null : new Date(Date.parse(data.end) - (data.lag_s.length - 1 - i) * data.step_s * 1000),
     });
   }
