@@ -27,8 +27,11 @@ type history struct {
 	streams map[string]*track
 	depths  []float64 // seconds, as the forecasts have them
 	newest  int64     // unix second
-	before  map[string]status.Totals
+	// before are the counts of the last status; spare is the map for the next one's.
+	before, spare map[string]dropCount
 }
+
+type dropCount struct{ packets, drops uint64 }
 
 // track is a ring of points by the unix second.
 type track struct {
@@ -55,7 +58,9 @@ const (
 // healths are the words from best to worst.
 var healths = []warn.Health{warn.Unknown, warn.Excellent, warn.Fair, warn.Poor, warn.Unusable}
 
-func newHistory() *history { return &history{streams: map[string]*track{}} }
+func newHistory() *history {
+	return &history{streams: map[string]*track{}, before: map[string]dropCount{}, spare: map[string]dropCount{}}
+}
 
 // add takes a status into its second. A clock that went back adds nothing until
 // it is past where it was, unless it went back by more than the plot holds.
@@ -74,7 +79,7 @@ func (h *history) add(st *status.Status) {
 	}
 	h.newest = now
 	h.all.reach(now)
-	totals := make(map[string]status.Totals, len(st.Streams))
+	clear(h.spare)
 	for i := range st.Streams {
 		stream := &st.Streams[i]
 		if len(h.depths) == 0 {
@@ -83,14 +88,14 @@ func (h *history) add(st *status.Status) {
 			}
 		}
 		p := h.point(stream)
-		totals[stream.Key] = stream.Totals
+		h.spare[stream.Key] = dropCount{stream.Totals.Packets, stream.Totals.KernelDrops}
 		h.all.merge(now, p)
 		if own := h.own(stream.Key); own != nil {
 			own.reach(now)
 			own.merge(now, p)
 		}
 	}
-	h.before = totals
+	h.before, h.spare = h.spare, h.before
 }
 
 // endedAfter is how many seconds a stream's plot waits for it when there is no
@@ -123,9 +128,9 @@ func (h *history) point(s *status.Stream) point {
 	if loss, known := s.Window.PacketLoss.Get(); known {
 		p.loss = uint16(clamp(loss, 0, 1) * shareScale)
 	}
-	if before, known := h.before[s.Key]; known && s.Totals.KernelDrops >= before.KernelDrops && s.Totals.Packets > before.Packets {
-		dropped := float64(s.Totals.KernelDrops - before.KernelDrops)
-		p.drops = uint16(clamp(dropped/float64(s.Totals.Packets-before.Packets), 0, 1) * shareScale)
+	if before, known := h.before[s.Key]; known && s.Totals.KernelDrops >= before.drops && s.Totals.Packets > before.packets {
+		dropped := float64(s.Totals.KernelDrops - before.drops)
+		p.drops = uint16(clamp(dropped/float64(s.Totals.Packets-before.packets), 0, 1) * shareScale)
 	}
 	for i, word := range healths {
 		if word == s.Verdict.Health {

@@ -27,8 +27,9 @@ type metrics struct {
 	frames  prometheus.Histogram
 
 	mu       sync.Mutex
-	observed time.Time         // when the histograms last took a status
-	before   map[string]uint64 // frames of each stream then
+	observed time.Time // when the histograms last took a status
+	// before are the frames of each stream then; spare is the map for the next.
+	before, spare map[string]uint64
 }
 
 func newMetrics(s *Server) (*metrics, error) {
@@ -47,7 +48,7 @@ func newMetrics(s *Server) (*metrics, error) {
 		frames: histogram("debugsidecar_frame_interval_seconds",
 			"Mean time between frames: one observation a stream and second. Exemplars name the worst stream.",
 			[]float64{.01, .02, .035, .05, .07, .1, .2, .5, 1}),
-		before: map[string]uint64{},
+		before: map[string]uint64{}, spare: map[string]uint64{},
 	}
 	all := append([]prometheus.Collector{
 		&statusCollector{s}, m.alerts, m.refused, m.lag, m.frames,
@@ -106,13 +107,13 @@ func (m *metrics) observe(st *status.Status) {
 		return
 	}
 	var lag, interval worst
-	now := make(map[string]uint64, len(st.Streams))
+	clear(m.spare)
 	for i := range st.Streams {
 		stream := &st.Streams[i]
 		if v, known := stream.Window.LagSeconds.Get(); known {
 			lag.observe(m.lag, v, stream.Key)
 		}
-		now[stream.Key] = stream.Totals.Frames
+		m.spare[stream.Key] = stream.Totals.Frames
 		before, known := m.before[stream.Key]
 		if known && passed > 0 && stream.Totals.Frames > before {
 			interval.observe(m.frames, passed.Seconds()/float64(stream.Totals.Frames-before), stream.Key)
@@ -120,7 +121,7 @@ func (m *metrics) observe(st *status.Status) {
 	}
 	lag.done(m.lag)
 	interval.done(m.frames)
-	m.observed, m.before = st.At, now
+	m.observed, m.before, m.spare = st.At, m.spare, m.before
 }
 
 // worst keeps the highest value back, until it is known to be.
