@@ -52,7 +52,7 @@ func workers(t *testing.T) []int {
 func TestProbeOutlivesItsChild(t *testing.T) {
 	server := camera(t, "")
 	o := impatient(server.URL)
-	o.RetryFrom, o.RetryTo = 10*time.Millisecond, 20*time.Millisecond
+	o.HangTimeout, o.RetryFrom, o.RetryTo = 3*time.Second, 10*time.Millisecond, 20*time.Millisecond
 	failures := make(failures, 100)
 	o.Log = slog.New(failures)
 	c := play(t, o)
