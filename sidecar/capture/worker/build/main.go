@@ -1,7 +1,7 @@
 // Build compiles the capture worker, or its tests, against Debian's OpenCV:
 //
 //	go run ./sidecar/capture/worker/build -o bin/debugsidecar-capture
-//	go run ./sidecar/capture/worker/build -test -test.run Black
+//	go run ./sidecar/capture/worker/build -test -- -run Black
 //
 // The first time takes a minute of a processor, then gocv is in go's cache.
 package main
