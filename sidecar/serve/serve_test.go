@@ -6,8 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"mime"
-	"mime/multipart"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -220,46 +218,6 @@ func TestListenersAreBounded(t *testing.T) {
 	if got := dial(t, s, "/api/v1/alerts"); got.StatusCode != http.StatusServiceUnavailable || got.Header.Get("Retry-After") == "" {
 		t.Errorf("one more: %s", got.Status)
 	}
-}
-
-// Pictures come as they are made, and are wanted only while somebody looks or an
-// alert is on.
-func TestPicturesAreWantedOnlyWhileSomebodyLooks(t *testing.T) {
-	t.Parallel() // it waits
-	f := &film{}
-	s := serving(t, Options{Pictures: f})
-	if f.wanted.Load() {
-		t.Error("wanted by nobody")
-	}
-	answer := dial(t, s, "/live.mjpg")
-	_, params, err := mime.ParseMediaType(answer.Header.Get("Content-Type"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	parts := multipart.NewReader(answer.Body, params["boundary"])
-	for n := range 3 {
-		part, err := parts.NextPart()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if b, err := io.ReadAll(part); err != nil || len(b) < 1000 || b[0] != 0xff || b[1] != 0xd8 {
-			t.Fatalf("picture %d: %d bytes, %v", n, len(b), err)
-		}
-	}
-	if !f.wanted.Load() {
-		t.Error("somebody looks, and it is not wanted")
-	}
-	answer.Body.Close()
-	eventually(t, "nobody looks any more", func() bool { return !f.wanted.Load() })
-	s.Publish(scripted(time.Now(), 1, 2, .1))
-	s.Alert(scriptedAlert(time.Now(), warn.Stalled, time.Second, sample.Figure{}))
-	eventually(t, "an alert is on", f.wanted.Load)
-	s.Alert(scriptedAlert(time.Now(), warn.Clear, time.Second, sample.Figure{}))
-	eventually(t, "it is over", func() bool { return !f.wanted.Load() })
-	s.Alert(scriptedAlert(time.Now(), warn.Stalled, time.Second, sample.Figure{}))
-	eventually(t, "an alert is on again", f.wanted.Load)
-	s.Publish(&status.Status{At: time.Now()})
-	eventually(t, "its stream is gone", func() bool { return !f.wanted.Load() })
 }
 
 func TestMarksStayInThePicture(t *testing.T) {
