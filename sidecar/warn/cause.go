@@ -55,6 +55,8 @@ func (d *Detector) cause(what symptom) Cause {
 	switch {
 	case r.dropped > 0.5 && r.dropped >= r.lost:
 		return Node
+	case !d.last.Media.Known && d.last.Socket.Queue > 0:
+		return Node // nothing else is seen
 	case p.queue > 0.1 && p.queue > 0.3*p.lag:
 		return Node
 	case r.lost > 0.5:
