@@ -49,20 +49,12 @@ check: ## the quick loop: format, vet, and the tests that take no cluster
 build: ## build the static binaries into bin/
 	$(GO) build -ldflags "-s -w" -o bin/ ./webhook ./kubectl-debugsidecar ./sidecar
 
-# OpenCV of Debian 12 and Ubuntu 24.04 (4.6) has no pkg-config file without
-# modules that nobody needs here, so what it takes is named. The capture program
-# answers sysconf itself: the decoder asks it how many threads to start, and each
-# thread delays the picture by a frame.
-OPENCV_INCLUDE ?= /usr/include/opencv4
-OPENCV_LIBS ?= $(addprefix -lopencv_,core imgproc imgcodecs videoio highgui video calib3d objdetect dnn photo features2d)
 worker: ## build the capture program into bin/: the only one with OpenCV
 	@test/tools/deps.sh race video
-	CGO_ENABLED=1 CGO_CPPFLAGS="-I$(OPENCV_INCLUDE)" CGO_CXXFLAGS="-O2 -g0 -std=c++11 -I$(OPENCV_INCLUDE)" CGO_LDFLAGS="$(OPENCV_LIBS)" \
-		$(GO) build -tags customenv -ldflags "-s -w -extldflags=-Wl,--export-dynamic-symbol=sysconf" \
-		-o bin/debugsidecar-capture ./sidecar/capture/worker
+	@mkdir -p bin && $(GO) run ./sidecar/capture/worker/build -o bin/debugsidecar-capture
 
 bench: worker ## measure what admission, the kernel probes and the sidecar cost, beside floors and peers, into bin/bench*.txt
-	@mkdir -p bin && test/tools/deps.sh bench
+	@mkdir -p bin && test/tools/deps.sh bench video
 	@$(GO) run ./test/bench -o bin/bench.txt
 	@$(GO) run ./test/bench/drop -o bin/bench-drop.txt
 	@$(GO) run ./test/bench/rtp -o bin/bench-rtp.txt

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 
 	"github.com/debugsidecar/debugsidecar/bpf/clock"
 	"github.com/debugsidecar/debugsidecar/sidecar/capture"
@@ -42,7 +43,7 @@ func (p *Probe) open(out io.Writer) error {
 	if o.Source != "" {
 		player, err := newPlayer(capture.Options{
 			Source: o.Source, Local: o.Local, Worker: FindWorker(o.Worker), Mode: capture.Mode(o.Open), Log: p.log,
-			Hide: []string{o.RunDir},
+			Hide: slices.DeleteFunc([]string{o.RunDir, o.TokenFile}, func(path string) bool { return path == "" }),
 		})
 		if err != nil {
 			return err

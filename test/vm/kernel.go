@@ -26,6 +26,9 @@ type Kernel struct {
 	Name string
 	// Package is Debian's, which depends on the newest build of it.
 	Package string
+	// Files are further ones in the machine: from a path there, without the first
+	// slash, to the path here.
+	Files map[string]string
 }
 
 // Kernels are those that debugsidecar is tested with, besides the machine's own.

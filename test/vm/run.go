@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -45,16 +47,20 @@ func (k Kernel) Run(ctx context.Context, packages, args []string, console io.Wri
 	}
 	defer os.RemoveAll(dir)
 	initrd := filepath.Join(dir, "initrd")
-	if err := makeInitrd(ctx, img, packages, args, dir, initrd); err != nil {
+	if err := makeInitrd(ctx, img, k.Files, packages, args, dir, initrd); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	return boot(ctx, img, initrd, len(packages), console)
+	memory := "1024"
+	if len(k.Files) > 0 {
+		memory = "2048" // MiB; files take twice their size while the machine unpacks them
+	}
+	return boot(ctx, img, initrd, memory, len(packages), console)
 }
 
 // makeInitrd compiles the first process and the tests, and packs them.
-func makeInitrd(ctx context.Context, img image, packages, args []string, dir, to string) error {
+func makeInitrd(ctx context.Context, img image, files map[string]string, packages, args []string, dir, to string) error {
 	f, err := os.Create(to)
 	if err != nil {
 		return err
@@ -69,6 +75,14 @@ func makeInitrd(ctx context.Context, img image, packages, args []string, dir, to
 		return err
 	}
 	a.file("init", init)
+	for _, path := range slices.Sorted(maps.Keys(files)) {
+		for i := range path {
+			if path[i] == '/' {
+				a.dir(path[:i]) // one that is there already stays
+			}
+		}
+		a.file(path, files[path])
+	}
 
 	early, err := loadOrder(img.modules, modules)
 	if err != nil {
@@ -133,9 +147,9 @@ func root() string {
 	return dir
 }
 
-func boot(ctx context.Context, img image, initrd string, packages int, console io.Writer) (*Result, error) {
+func boot(ctx context.Context, img image, initrd, memory string, packages int, console io.Writer) (*Result, error) {
 	cmd := exec.CommandContext(ctx, qemu,
-		"-accel", "tcg,thread=multi", "-cpu", "max", "-M", "q35", "-m", "1024", "-smp", "2",
+		"-accel", "tcg,thread=multi", "-cpu", "max", "-M", "q35", "-m", memory, "-smp", "2",
 		"-nodefaults", "-no-user-config", "-display", "none", "-serial", "stdio", "-no-reboot",
 		"-kernel", img.vmlinux, "-initrd", initrd,
 		"-append", "console=ttyS0 quiet loglevel=1 panic=-1 mitigations=off nokaslr random.trust_cpu=on rdinit=/init")
