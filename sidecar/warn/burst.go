@@ -7,11 +7,10 @@ import "github.com/debugsidecar/debugsidecar/sidecar/sample"
 // is counted once.
 type burst struct {
 	on         bool
-	last       float64 // when packets were lost last
+	last, told float64 // when packets were lost last, and when that was told
 	raised     [burstsPerHour]float64
 	count      int
 	pending    float64 // lost in the sample before
-	dropsSince float64
 }
 
 const (
@@ -19,10 +18,13 @@ const (
 	// burstsPerHour bounds the lines about bursts of fewer than manyDrops: on a
 	// way that is well, too, three may fall together by chance.
 	burstsPerHour = 6
-	manyDrops     = 8
+	manyDrops     = 5
 	hour          = 3600.0
-	// burstQuiet is how long nothing is lost until a new burst is one.
+	// burstQuiet is how long nothing is lost until it is over, and how often one
+	// that goes on is told again.
 	burstQuiet = 10.0
+	// burstApart is how long nothing is lost until the next burst is another one.
+	burstApart = 4.0
 )
 
 // lost returns how many packets a viewer will miss of this sample's.
@@ -54,10 +56,10 @@ func (b *burst) add(now, lost float64) bool {
 	both := lost + b.pending
 	b.pending = lost
 	if lost > 0 && both >= burstDrops {
-		quiet := !b.on || now-b.last > burstQuiet
+		due := !b.on || now-b.told > burstQuiet || now-b.last > burstApart
 		b.on, b.last = true, now
-		if quiet && (both >= manyDrops || b.allowed(now)) {
-			b.raised[b.count%burstsPerHour] = now
+		if due && (both >= manyDrops || b.allowed(now)) {
+			b.raised[b.count%burstsPerHour], b.told = now, now
 			b.count++
 			return true
 		}
