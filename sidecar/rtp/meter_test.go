@@ -74,6 +74,36 @@ func TestClockRateIsFoundByThePace(t *testing.T) {
 	}
 }
 
+// Pictures that are sent before those they depend on jump ahead in the stream's
+// time and back, so a short span says little.
+func TestClockRateIsFoundInPicturesOutOfOrder(t *testing.T) {
+	const every, ticks = time.Second / 30, 1600 // 48 kHz
+	for _, ahead := range []int{1, 2, 3} {
+		table, meter, s := NewTable(), Meter{}, &source{ssrc: 1, payloadType: 98}
+		var all []sample.Media
+		next := sample.Interval
+		for i := range 900 {
+			at := time.Duration(i) * every
+			for ; at >= next; next += sample.Interval {
+				all = append(all, snapshot(table, &meter, next)...)
+			}
+			// A group of pictures: the last one first.
+			shown := i + ahead
+			if place := i % (ahead + 1); place > 0 {
+				shown = i - 1
+			}
+			s.timestamp = uint32(shown * ticks)
+			for j := range 4 {
+				table.Add(packet(at, s.next(j == 3)))
+			}
+		}
+		last, before := all[len(all)-1], all[len(all)-101]
+		if off := last.Newest - before.Newest - 10*time.Second; off < -time.Second/5 || off > time.Second/5 {
+			t.Errorf("%d ahead: in 10 s the media's time went %v", ahead, last.Newest-before.Newest)
+		}
+	}
+}
+
 // A way that narrows makes a stream slower, too; that is no other clock rate.
 func TestSlowWayIsNoClockRate(t *testing.T) {
 	late := func(at time.Duration) time.Duration { return at * 9 / 10 } // as if it were 47,368 Hz

@@ -16,6 +16,9 @@ const (
 	// video's is taken for good.
 	rateSpan  = 1500 * time.Millisecond
 	rateTries = 4
+	// wholeTries is from when on the whole time counts, too, and mostTries when a
+	// pace that fits nothing is given up.
+	wholeTries, mostTries = 3, 12
 	// rateNear is how close, in percent, a measured rate is to a common one. A
 	// stream whose bottleneck narrows has any slower rate, so twice the same is
 	// asked for as well.
@@ -39,6 +42,9 @@ type rate struct {
 	ticks, anchor   int64
 	suspect         uint32
 	tries           int
+	// since is where the first measurement began, whole the rate since then.
+	since clock.Ktime
+	whole uint32
 	// odd is set while the pace is far from the rate that was assumed: then no
 	// time of the media is true yet.
 	odd bool
@@ -53,6 +59,7 @@ func (r *rate) begin(f *tap.Flow) {
 // from begins a measurement at a snapshot with a timestamp, unwrapped.
 func (r *rate) from(f *tap.Flow, anchor int64) {
 	r.at, r.packets, r.frames, r.bytes, r.ticks, r.anchor = f.Last, f.Packets, f.Frames, f.Bytes, 0, anchor
+	r.since, r.whole = f.Last, 0
 }
 
 // settle measures a flow whose rate was assumed. It says whether the rate was
@@ -69,18 +76,24 @@ func (r *rate) settle(f *tap.Flow, ticks int64) (corrected bool) {
 		return false
 	}
 	found := nearest(measured)
+	// Pictures that are sent out of order make short spans inexact, but not all of
+	// them together.
+	whole := nearest(float64(ticks) / time.Duration(f.Last-r.since).Seconds())
 	packets, frames, bytes := f.Packets-r.packets, f.Frames-r.frames, f.Bytes-r.bytes
 	r.at, r.packets, r.frames, r.bytes, r.ticks = f.Last, f.Packets, f.Frames, f.Bytes, ticks
 	r.tries++
 	switch {
-	case found == r.hertz || r.tries >= rateTries:
+	case found == r.hertz || r.tries >= rateTries && !r.odd || r.tries >= mostTries:
 		r.settled, r.odd = true, false
+	case r.odd && r.tries >= wholeTries && whole != 0 && whole == r.whole:
+		found = whole
+		fallthrough
 	case found != 0 && found == r.suspect:
 		r.settled, r.odd, r.hertz = true, false, found
 		r.audio = found != videoRate && packets == frames && bytes < audioBytes*packets
 		return true
 	}
-	r.suspect = found
+	r.suspect, r.whole = found, whole
 	return false
 }
 
