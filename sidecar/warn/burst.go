@@ -83,20 +83,29 @@ func (b *burst) over(now float64) bool {
 // held keeps losses back where many pictures came at once, after a silence, or a
 // lone packet: packets may have overtaken each other, and what is missing may be
 // there a sample later.
-type held struct{ lost float64 }
+type held struct{ lost, gaps float64 }
 
 // flood is how many times the nominal pictures are many.
 const flood = 2.5
 
-func (h *held) take(lost float64, m *sample.Media, nominal float64, lone bool) float64 {
+// take returns the packets that are missing for good, and in how many gaps of the
+// sequence; 0 if that is not known.
+func (h *held) take(lost float64, m *sample.Media, nominal float64, lone bool) (missing, gaps float64) {
 	due := sample.Interval.Seconds() / nominal
-	before := h.lost
-	h.lost = 0
+	before := *h
+	*h = held{}
 	if m.Lost < 0 {
-		before = max(before+float64(m.Lost), 0)
+		before.lost = max(before.lost+float64(m.Lost), 0)
 	}
-	if m.Lost > 0 && (float64(m.Frames) > flood*due+2 || lone) {
-		h.lost, lost = lost, 0
+	if m.Lost > 0 {
+		gaps = min(float64(m.Gaps), lost)
+		if float64(m.Frames) > flood*due+2 || lone {
+			*h = held{lost, gaps}
+			lost, gaps = 0, 0
+		}
 	}
-	return lost + before
+	if before.lost > 0 {
+		gaps = max(min(gaps+before.gaps, lost+before.lost), 1)
+	}
+	return lost + before.lost, gaps
 }

@@ -65,7 +65,7 @@ func (d *Detector) Step(s sample.Sample) (Verdict, []Alert) {
 	if s.Media.Ended {
 		return d.end()
 	}
-	lost := d.held.take(lost(&s), &s.Media, d.playout.frame.nominal(), d.playout.lone(&s.Media))
+	lost, gaps := d.held.take(lost(&s), &s.Media, d.playout.frame.nominal(), d.playout.lone(&s.Media))
 	d.seen.add(now, &s, lost)
 	if d.burst.add(now, lost) {
 		d.raise(Degraded, nil, threat{probability: 1, what: broken})
@@ -76,7 +76,7 @@ func (d *Detector) Step(s sample.Sample) (Verdict, []Alert) {
 	switch {
 	case s.Media.Audio: // no picture could stall
 	case s.Media.Known:
-		d.media(&s, lost)
+		d.media(&s, lost, gaps)
 	default:
 		d.tier.add(d, &s, lost)
 	}
@@ -99,7 +99,7 @@ func (d *Detector) end() (Verdict, []Alert) {
 }
 
 // media is a sample of a stream whose packets are seen.
-func (d *Detector) media(s *sample.Sample, lost float64) {
+func (d *Detector) media(s *sample.Sample, lost, gaps float64) {
 	m := &s.Media
 	p := &d.playout
 	if m.Restarted || !p.begun || d.ended {
@@ -128,11 +128,7 @@ func (d *Detector) media(s *sample.Sample, lost float64) {
 		d.replaced = false
 	}
 	d.pace.add(p.now, float64(m.Frames))
-	gaps, total := 0.0, float64(m.Packets)
-	if m.Lost > 0 {
-		gaps = min(float64(m.Gaps), lost)
-		total += float64(m.Lost)
-	}
+	total := float64(m.Packets) + max(float64(m.Lost), 0)
 	reached := d.runs.add(float64(m.Frames), sample.Interval.Seconds()/nominal, float64(m.Packets), max(total, lost), gaps, lost, runOf(nominal))
 	d.brokenChance = max(reached, d.brokenChance*0.9)
 	// Where loss goes on, each sample by itself is hardly a stall, but some are.

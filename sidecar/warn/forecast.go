@@ -203,8 +203,8 @@ const (
 	silenceScale = 1.6
 	// A silence that began just now is mostly a blip: blipFloor is what its
 	// probability counts at first, blipRise how that grows in a second.
-	blipFloor = 0.55
-	blipRise  = 1.2
+	blipFloor = 0.3
+	blipRise  = 1.75
 )
 
 // worsening is by how much loss that goes on is taken to grow.

@@ -59,7 +59,7 @@ func (i *interval) add(now, span, frames float64) {
 		}
 		i.other += (mean - i.other) / 4
 		// More frames than thought are no fault's doing.
-		if i.same++; i.same >= samePeriods || i.other < i.value && i.same >= 2 {
+		if i.same++; i.same >= samePeriods || i.other < i.value && i.same >= samePeriods/2 {
 			i.value, i.same = i.other, 0
 		}
 	}

@@ -70,6 +70,9 @@ type playout struct {
 // largeFade is how slowly a large picture is forgotten: half in two minutes.
 const largeFade = 0.9995
 
+// ordered is how long it takes, in seconds, to know how pictures are ordered.
+const ordered = 6.0
+
 // creeping is the pace, to the stream's own, below which nothing is read.
 const creeping = 0.2
 
@@ -137,7 +140,7 @@ func (p *playout) advance(s *sample.Sample, queueBytes float64) {
 		both := p.bytes - p.ago(2).bytes // a large picture may lie across two samples
 		p.large = max(p.large*largeFade, both-1.5*p.mean)
 	}
-	if p.warming() {
+	if p.now-p.since < ordered {
 		missing -= maxOrder // how far pictures swing is not known yet
 	}
 	if size := (missing + 1) * d; missing > 0 && size >= stallGap(d)-d*holeSlack {
