@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -252,6 +253,25 @@ func TestOneReceiverNeverDelaysAnother(t *testing.T) {
 			t.Errorf("%s took %v", name, got)
 		}
 	}
+}
+
+// Some servers say 200 and never end their answer.
+func TestAnAnswerThatNeverEndsDelaysNoAlert(t *testing.T) {
+	var posts atomic.Int32
+	endless := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		posts.Add(1)
+		w.WriteHeader(http.StatusOK)
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	}))
+	defer endless.Close()
+	p, _ := running(t, Options{Receivers: []Receiver{{Name: "hook", Kind: Webhook, URL: endless.URL, Timeout: 60}}})
+	for i := range 5 {
+		p.Alert(raised(time.Now(), i, warn.Stalled, time.Second))
+		eventually(t, "it is posted", func() bool { return posts.Load() == int32(i+1) })
+	}
+	eventually(t, "all are counted", func() bool { return p.outcome("hook", "pushed") == 5 })
 }
 
 func TestAReceiverThatComesBackGetsWhatWaits(t *testing.T) {

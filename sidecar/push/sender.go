@@ -21,6 +21,8 @@ const (
 	// A dead receiver is tried again after firstRetry, then less and less often.
 	firstRetry = 100 * time.Millisecond
 	lastRetry  = 10 * time.Second
+	// bodyWithin is how long an answer's body may take.
+	bodyWithin = 50 * time.Millisecond
 	// longestWait bounds what a receiver may ask for by Retry-After.
 	longestWait = time.Minute
 )
@@ -143,6 +145,8 @@ func (s *sender) post(ctx context.Context, entries []entry) error {
 	if err != nil {
 		return err
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.receiver.URL, bytes.NewReader(body))
 	if err != nil {
 		return errors.New("the url is not usable")
@@ -168,8 +172,11 @@ func (s *sender) post(ctx context.Context, entries []entry) error {
 	}
 	defer answer.Body.Close()
 	s.metrics.attempts.WithLabelValues(s.receiver.Name, strconv.Itoa(answer.StatusCode)).Inc()
+	// The status says it all. The rest is read so that the connection can be used
+	// again, but not waited for: the next alert is more urgent.
+	defer time.AfterFunc(bodyWithin, cancel).Stop()
 	text, _ := io.ReadAll(io.LimitReader(answer.Body, 512))
-	_, _ = io.Copy(io.Discard, io.LimitReader(answer.Body, 64<<10)) // so that the connection can be used again
+	_, _ = io.Copy(io.Discard, io.LimitReader(answer.Body, 64<<10))
 	switch code := answer.StatusCode; {
 	case code >= 200 && code < 300:
 		return nil
