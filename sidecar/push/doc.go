@@ -21,6 +21,7 @@
 //	[{"ts":"2026-01-01T00:00:00.1Z","stream":"10.20.0.7:5004","src":"10.31.0.10:40000","ssrc":29425646,
 //	  "kind":"stall-predicted","buffer_s":2,"eta_s":1.8,"confidence":0.86,"cause":"node","evidence":{}}]
 //
+// A warning that stands is told again once a minute, or when its cause changes.
 // It may get one twice, if its answer was lost. Options.Labels are in headers, as
 // Debugsidecar-Pod.
 package push
