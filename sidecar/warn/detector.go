@@ -113,7 +113,7 @@ func (d *Detector) media(s *sample.Sample, lost, gaps float64) {
 		}
 	}
 	wasRead, wasReadAt := p.read, p.readAt
-	p.advance(s, d.socket.bytes(s, d.options.History))
+	p.advance(s, d.socket.bytes(s))
 	interval := sample.Interval.Seconds() / max(float64(m.Frames), 1)
 	if m.Frames == 0 {
 		interval = p.now - p.newestAt

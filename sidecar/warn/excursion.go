@@ -68,7 +68,8 @@ func (e *excursion) follow(d *Detector) {
 	}
 	height := p.lag - p.floor(trail)
 	if !e.on {
-		e.jump = max(e.jump*jumpFade, p.jump(10))
+		// What was in the last second may be the beginning of one.
+		e.jump = max(e.jump*jumpFade, p.jump(10, 10))
 		if even := p.uneven(8); even < 10 {
 			e.uneven += unevenFade * (even - e.uneven)
 		}

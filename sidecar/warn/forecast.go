@@ -86,7 +86,7 @@ func (d *Detector) silent(buffer float64) threat {
 		chance = h + (1-h)*chance
 	}
 	if kind == sudden {
-		chance = min(1, chance*silenceScale) * min(1, blipFloor+quiet*blipRise)
+		chance = min(1, chance*silenceScale) * min(1, blipFloor+blipRise*quiet/min(buffer, 1))
 	}
 	return threat{probability: chance, eta: max(d.left(buffer), 0), what: silence}
 }
@@ -133,7 +133,7 @@ func (d *Detector) jumpy(slope, enough float64) float64 {
 		return min(1, max(0, (took/enough-0.6)/0.6))
 	}
 	// What single pictures are late by all the time is no narrow way.
-	jump := p.jump(40) - slope*3*sample.Interval.Seconds() - d.excursion.jump
+	jump := p.jump(0, 40) - slope*3*sample.Interval.Seconds() - d.excursion.jump
 	jumpy := min(1, jump/enough/mostJump)
 	if even := p.uneven(8) / max(d.excursion.uneven, 0.05); even < evenly {
 		jumpy = max(jumpy, min(1, 2-2*even/evenly))
@@ -156,7 +156,7 @@ const (
 	// full: it gives as many as it can, whatever the pictures' sizes.
 	evenly = 0.6
 	// drainTrust is how much a forecast from the lag's growth is worth at most.
-	drainTrust = 0.88
+	drainTrust = 0.85
 	// alreadyLate is how much later than the buffer's end pictures may be.
 	alreadyLate = 0.3
 )
@@ -186,7 +186,7 @@ func (d *Detector) breaks(buffer float64) threat {
 			q = min(q*worsening, 0.95)
 		}
 		each := math.Pow(q, float64(runOf(nominal))) * (1 - min(q, 0.9))
-		if ahead := 0.9 * (1 - math.Pow(1-each, lossAhead/nominal)); ahead > chance {
+		if ahead := lossTrust * (1 - math.Pow(1-each, lossAhead/nominal)); ahead > chance {
 			chance, wait = ahead, min(nominal/each, horizon)
 		}
 	}
@@ -202,10 +202,14 @@ const (
 	// about.
 	silenceScale = 1.6
 	// A silence that began just now is mostly a blip: blipFloor is what its
-	// probability counts at first, blipRise how that grows in a second.
+	// probability counts at first, blipRise how that grows in a second; for buffers
+	// of less than that, sooner.
 	blipFloor = 0.3
 	blipRise  = 1.75
 )
+
+// lossTrust is how much a forecast from lasting loss is worth at most.
+const lossTrust = 0.9
 
 // worsening is by how much loss that goes on is taken to grow.
 const worsening = 1.35

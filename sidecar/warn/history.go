@@ -9,8 +9,6 @@ type History struct {
 	next  [kinds]int
 	// lost of silences ended with pictures missing, late with pictures late.
 	lost, late float64
-	// factor is what sockets here count for a byte.
-	factor float64
 }
 
 // Kinds of faults that last differently.

@@ -44,6 +44,7 @@ type playout struct {
 	// base is when the media's time 0 is shown by a viewer without a buffer: the
 	// first picture's arrival.
 	base  float64
+	first float64 // what base was at first
 	since float64 // of the playout
 	// newest had arrived at newestAt; the application has read up to read, at
 	// readAt. heardAt is when anything came last.
@@ -82,9 +83,15 @@ const fewKept = 0.2
 // loneShare is the share of the usual packets below which they are few.
 const loneShare = 0.3
 
-// settling is how long after its first packet a playout's base is looked for:
-// the first picture takes a while to come.
-const settling = 0.5
+const (
+	// settling is how long after its first packet a playout's base is looked for:
+	// the first picture takes a while to come.
+	settling = 0.5
+	// A viewer begins with a whole picture, one that needs no other. It is large,
+	// and takes longer than others, up to wholeTakes; one comes within firstWhole.
+	firstWhole = 5.0
+	wholeTakes = 0.4
+)
 
 func (p *playout) seconds(k clock.Ktime) float64 { return float64(int64(k-p.origin)) / 1e9 }
 
@@ -102,6 +109,7 @@ func (p *playout) advance(s *sample.Sample, queueBytes float64) {
 	newest, at := m.Newest.Seconds(), p.seconds(m.NewestAt)
 	if p.count == 0 {
 		p.base, p.since = at-newest, p.now
+		p.first = p.base
 		p.newest, p.newestAt, p.read, p.readAt = newest, at, newest, at
 		p.order.begin()
 	}
@@ -149,8 +157,8 @@ func (p *playout) advance(s *sample.Sample, queueBytes float64) {
 	}
 	p.reading(queueBytes)
 
-	if p.now-p.since < settling {
-		p.base = max(p.base, p.readAt-p.read)
+	if late := p.readAt - p.read; p.now-p.since < settling || p.now-p.since < firstWhole && late < p.first+wholeTakes {
+		p.base = max(p.base, late)
 	}
 	latest := p.ago(0)
 	latest.readLag = p.readAt - p.read - p.base
@@ -300,10 +308,11 @@ func (p *playout) uneven(n int) float64 {
 	return math.Sqrt(max(squares/float64(n)-mean*mean, 0)) / mean
 }
 
-// jump returns the largest rise of the lag within three of the last n samples.
-func (p *playout) jump(n int) float64 {
+// jump returns the largest rise of the lag within three of n samples, skip
+// samples back.
+func (p *playout) jump(skip, n int) float64 {
 	rise := 0.0
-	for i := 0; i < min(n, p.count-3, trail-3); i++ {
+	for i := skip; i < min(skip+n, p.count-3, trail-3); i++ {
 		rise = max(rise, p.ago(i).lag-min(p.ago(i+1).lag, p.ago(i+2).lag, p.ago(i+3).lag))
 	}
 	return rise
