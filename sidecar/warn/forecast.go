@@ -147,16 +147,16 @@ func (d *Detector) jumpy(slope, enough float64) float64 {
 const (
 	outlasted = 1.0
 	staying   = 3.0
-	fading    = 5.0
+	fading    = 6.5
 	// mostJump is the share of a stall that a jump has to have for it to come.
 	mostJump = 0.6
 	// longerWay is the slope up to which a way may well become longer.
-	longerWay = 0.2
+	longerWay = 0.18
 	// evenly is how much less than else the bytes of samples differ where a way is
 	// full: it gives as many as it can, whatever the pictures' sizes.
 	evenly = 0.6
 	// drainTrust is how much a forecast from the lag's growth is worth at most.
-	drainTrust = 0.85
+	drainTrust = 0.92
 	// alreadyLate is how much later than the buffer's end pictures may be.
 	alreadyLate = 0.3
 )
