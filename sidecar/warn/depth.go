@@ -98,6 +98,9 @@ func (d *Detector) stalled(x *depth, wasRead, wasReadAt float64) bool {
 			return true
 		}
 	}
+	if p.queue > 0.1 && p.late(x.buffer) > gap-nominal {
+		return true
+	}
 	for i := max(x.holes, p.holeCount-holes); i < p.holeCount; i++ {
 		h := p.holes[i%holes]
 		if h.to-h.from < gap-nominal*holeSlack || h.probability < 0.35 {

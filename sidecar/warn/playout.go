@@ -281,6 +281,17 @@ func (p *playout) peak(skip, n int) float64 {
 	return high
 }
 
+// late returns by how much more than before the pictures are late that are read
+// now, for a viewer whose buffer is empty. Where the reader is slow, single
+// pictures are not seen: one that takes long shows as a rise above the trend.
+func (p *playout) late(buffer float64) float64 {
+	before := p.lag
+	for i := 1; i <= 4 && i < p.count; i++ {
+		before = min(before, p.ago(i).lag)
+	}
+	return p.lag - max(before, buffer) - 2*max(p.slope(20), 0)*sample.Interval.Seconds()
+}
+
 // readRate returns how many bytes a second were read over the last n samples.
 func (p *playout) readRate(n int) float64 {
 	n = min(n, p.count-1)

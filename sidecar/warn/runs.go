@@ -101,6 +101,9 @@ func (r *runs) add(frames, due, packets, total, gaps, lost float64, k int) float
 		r.lossy |= 1
 	}
 	r.broken += 0.15 * (share - r.broken)
+	if n > float64(k) && lost/max(gaps, 1)/max(r.packets, 1) > float64(k+1) {
+		return 1 // so many were dropped in a row
+	}
 	k = min(max(k, 1), maxRun)
 	for j := k; j < maxRun; j++ { // k was more before
 		r.length[0] += r.length[j]
