@@ -26,6 +26,8 @@ const (
 	keepAt  = 0.35
 	// repeat is how often a prediction that stands is told again.
 	repeat = 4.0
+	// tellFrom is the probability from which on a hole is told as a stall.
+	tellFrom = 0.35
 	// retell is how long after a stall the next one is told of.
 	retell = 0.8
 	// again is how long after a stall another one is predicted: those before are
@@ -103,7 +105,7 @@ func (d *Detector) stalled(x *depth, wasRead, wasReadAt float64) bool {
 	}
 	for i := max(x.holes, p.holeCount-holes); i < p.holeCount; i++ {
 		h := p.holes[i%holes]
-		if h.to-h.from < gap-nominal*holeSlack || h.probability < 0.35 {
+		if h.to-h.from < gap-nominal*holeSlack || h.probability < tellFrom {
 			continue
 		}
 		if p.now >= p.base+x.buffer+h.to {

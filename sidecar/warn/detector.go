@@ -52,8 +52,8 @@ func New(o Options, stream sample.Stream) *Detector {
 }
 
 // Step takes the next sample and returns what is thought of the stream, and what
-// is to be told now. Both slices in it are the detector's own, and valid until
-// the next step.
+// is to be told now. The alerts and the verdict's forecasts are the detector's
+// own, and valid until the next step: who keeps them copies them.
 func (d *Detector) Step(s sample.Sample) (Verdict, []Alert) {
 	d.alerts = d.alerts[:0]
 	if d.playout.origin == 0 {

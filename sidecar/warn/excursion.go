@@ -54,6 +54,7 @@ const (
 	excursionTo   = 0.06
 )
 
+// follow takes a step of the playout.
 func (e *excursion) follow(d *Detector) {
 	p := &d.playout
 	nominal := p.frame.nominal()
@@ -79,7 +80,9 @@ func (e *excursion) follow(d *Detector) {
 		e.on, e.began, e.peak, e.kind = true, p.now, p.lag, gradual
 	case e.on && height < excursionTo:
 		e.on = false
-		d.options.History.add(e.kind, e.peak)
+		if e.kind != gradual {
+			d.options.History.add(e.kind, e.peak)
+		}
 		e.peaks[e.count%habit], e.ends[e.count%habit] = e.peak, p.now
 		e.count++
 	case e.on:

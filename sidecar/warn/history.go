@@ -11,12 +11,12 @@ type History struct {
 	lost, late float64
 }
 
-// Kinds of faults that last differently.
+// Kinds of faults. How long the first ones last is learned.
 const (
-	sudden  = iota // nothing comes
-	unread         // nothing is read
-	gradual        // less comes, or is read, than should
+	sudden = iota // nothing comes
+	unread        // nothing is read
 	kinds
+	gradual // less comes, or is read, than should
 )
 
 // remembered is how many faults of a kind are.

@@ -9,7 +9,7 @@ type plain struct {
 	sum     float64
 	count   int
 	above   int
-	Anomaly bool
+	anomaly bool
 }
 
 const (
@@ -31,7 +31,7 @@ func (p *plain) add(interval float64) {
 	} else {
 		p.above = 0
 	}
-	p.Anomaly = p.above >= plainPeriods
+	p.anomaly = p.above >= plainPeriods
 	i := p.count % len(p.window)
 	p.sum += interval - p.window[i]
 	p.window[i] = interval

@@ -33,7 +33,7 @@ func (d *Detector) verdict() Verdict {
 		v.Health = Unusable
 	case threatened || share > 0.02 || d.tier.danger:
 		v.Health = Poor
-	case share > 0.001 || d.burst.on || d.plain.Anomaly && media || media && p.lag > 0.15:
+	case share > 0.001 || d.burst.on || d.plain.anomaly && media || media && p.lag > 0.15:
 		v.Health = Fair
 	default:
 		v.Health = Excellent
