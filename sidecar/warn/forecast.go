@@ -27,7 +27,7 @@ const (
 
 const (
 	// horizon is how far ahead a stall is spoken of.
-	horizon = 10.0
+	horizon = 15.0
 	// slopes below this are a clock that drifts.
 	leastSlope = 0.03
 	// mostSlope is that of an outage, which silent judges.
@@ -147,7 +147,7 @@ func (d *Detector) jumpy(slope, enough float64) float64 {
 const (
 	outlasted = 1.0
 	staying   = 3.0
-	fading    = 6.5
+	fading    = 9.0
 	// mostJump is the share of a stall that a jump has to have for it to come.
 	mostJump = 0.6
 	// longerWay is the slope up to which a way may well become longer.
