@@ -28,17 +28,17 @@ var fakes = map[string]func(conn *net.UnixConn, memory *wire.Memory){
 	"panics": func(*net.UnixConn, *wire.Memory) {
 		panic("index out of range, from rtsp://admin:s3kret@camera/1")
 	},
-	"mute":    func(*net.UnixConn, *wire.Memory) { select {} },
-	"garbage": func(conn *net.UnixConn, _ *wire.Memory) { fakeSend(conn, []byte("\x00\xff garbage")); select {} },
+	"mute":    func(*net.UnixConn, *wire.Memory) { hang() },
+	"garbage": func(conn *net.UnixConn, _ *wire.Memory) { fakeSend(conn, []byte("\x00\xff garbage")); hang() },
 	"too long": func(conn *net.UnixConn, _ *wire.Memory) {
 		fakeSend(conn, bytes.Repeat([]byte("x"), 2*wire.MaxMessage))
-		select {}
+		hang()
 	},
 	"picture of 4 GiB": func(conn *net.UnixConn, _ *wire.Memory) {
 		b := wire.AppendFrame(nil, wire.Frame{Seq: 1, Picture: true, Length: 1})
 		copy(b[len(b)-4:], "\xff\xff\xff\xff")
 		fakeSend(conn, b)
-		select {}
+		hang()
 	},
 	"floods": func(conn *net.UnixConn, _ *wire.Memory) {
 		for {
@@ -65,7 +65,7 @@ var fakes = map[string]func(conn *net.UnixConn, memory *wire.Memory){
 	"hangs up": func(conn *net.UnixConn, _ *wire.Memory) {
 		fakeFrames(conn, 3)
 		conn.Close()
-		select {}
+		hang()
 	},
 	"stops playing": func(conn *net.UnixConn, _ *wire.Memory) {
 		fakeFrames(conn, 3)
@@ -86,7 +86,7 @@ var fakes = map[string]func(conn *net.UnixConn, memory *wire.Memory){
 		_, err := os.ReadFile(os.Getenv(fileVariable))
 		r, _ := wire.MarshalReport(wire.Report{State: wire.Failed, Cause: wire.Camera, Why: fmt.Sprint("read: ", err)})
 		fakeSend(conn, r)
-		select {}
+		hang()
 	},
 	"leaves a child": func(*net.UnixConn, *wire.Memory) {
 		cmd := exec.Command("/bin/sleep", "3")
@@ -134,6 +134,14 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	fake(conn, memory)
+}
+
+// hang never returns. An empty select would be a deadlock to a program without
+// cgo, and end it.
+func hang() {
+	for {
+		time.Sleep(time.Hour)
+	}
 }
 
 // fakeWorker is a program that becomes a fake.

@@ -34,6 +34,9 @@ func plain(t *testing.T, duration time.Duration, fault scenario.Fault) scenario.
 
 func live(t *testing.T, s scenario.Scenario) record.Stream {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("-short: it runs in real time")
+	}
 	ready := false
 	rec, err := Run(t.Context(), s, func() { ready = true })
 	if err != nil {
