@@ -4,9 +4,11 @@ package alerting
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -69,7 +71,7 @@ receivers:
 		inside = append(inside, "--map-root-user")
 	}
 	inside = append(inside, "sh", "-c", `mount --bind "$0" /usr/share && exec "$@"`, filepath.Join(p.root, "usr/share"))
-	return start(ctx, "unshare", address, filepath.Join(dir, "alertmanager.log"), append(inside, p.binary("prometheus-alertmanager"),
+	return start(ctx, "unshare", address, "/-/ready", filepath.Join(dir, "alertmanager.log"), append(inside, p.binary("prometheus-alertmanager"),
 		"--config.file="+config, "--storage.path="+filepath.Join(dir, "alertmanager"),
 		"--web.listen-address="+address, "--cluster.listen-address=")...)
 }
@@ -108,7 +110,7 @@ alerting:
 		return nil, err
 	}
 	address := fmt.Sprintf("127.0.0.1:%d", port)
-	return start(ctx, p.binary("prometheus"), address, filepath.Join(dir, "prometheus.log"),
+	return start(ctx, p.binary("prometheus"), address, "/-/ready", filepath.Join(dir, "prometheus.log"),
 		"--config.file="+config, "--storage.tsdb.path="+filepath.Join(dir, "prometheus"), "--web.listen-address="+address,
 		"--enable-feature=native-histograms,exemplar-storage", "--web.console.templates="+dir, "--web.console.libraries="+dir)
 }
@@ -116,9 +118,9 @@ alerting:
 // readyWithin is how long a program may take to be ready on a busy machine.
 const readyWithin = 2 * time.Minute
 
-// start starts a program that serves address, and waits until it is ready. It
-// ends with this process, however that ends.
-func start(ctx context.Context, binary, address, log string, args ...string) (*Service, error) {
+// start starts a program that serves address, and waits until its path ready says
+// that it is. It ends with this process, however that ends.
+func start(ctx context.Context, binary, address, ready, log string, args ...string) (*Service, error) {
 	out, err := os.OpenFile(log, os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
@@ -144,7 +146,7 @@ func start(ctx context.Context, binary, address, log string, args ...string) (*S
 	}
 	ctx, cancel := context.WithTimeout(ctx, readyWithin)
 	defer cancel()
-	for !s.ready(ctx) {
+	for !s.ready(ctx, ready) {
 		select {
 		case <-time.After(20 * time.Millisecond):
 			continue
@@ -160,8 +162,8 @@ func start(ctx context.Context, binary, address, log string, args ...string) (*S
 	return s, nil
 }
 
-func (s *Service) ready(ctx context.Context) bool {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL+"/-/ready", nil)
+func (s *Service) ready(ctx context.Context, path string) bool {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL+path, nil)
 	if err != nil {
 		return false
 	}
@@ -171,6 +173,33 @@ func (s *Service) ready(ctx context.Context) bool {
 	}
 	_ = answer.Body.Close()
 	return answer.StatusCode == http.StatusOK
+}
+
+// until waits until a Prometheus has an answer to a query.
+func (s *Service) until(ctx context.Context, query string) error {
+	for {
+		var result struct {
+			Data struct{ Result []json.RawMessage }
+		}
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL+"/api/v1/query?query="+url.QueryEscape(query), nil)
+		if err != nil {
+			return err
+		}
+		answer, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return fmt.Errorf("asking Prometheus for %s: %w", query, err)
+		}
+		err = json.NewDecoder(answer.Body).Decode(&result)
+		_ = answer.Body.Close()
+		if err == nil && len(result.Data.Result) > 0 {
+			return nil
+		}
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-ctx.Done():
+			return fmt.Errorf("never true: %s: %w", query, ctx.Err())
+		}
+	}
 }
 
 // Stop ends the program and waits for that.

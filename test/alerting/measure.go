@@ -2,11 +2,8 @@ package alerting
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"net"
-	"net/http"
 	"net/netip"
 	"os"
 	"slices"
@@ -66,14 +63,10 @@ func NewBench(ctx context.Context, p Programs, dir string, interval time.Duratio
 		}
 	}
 	err := func() error {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		hook, err := b.hooks.serve(ctx, &all)
 		if err != nil {
 			return err
 		}
-		hookServer := &http.Server{Handler: b.hooks, ReadHeaderTimeout: time.Minute}
-		all.Go(func() { _ = hookServer.Serve(l) })
-		all.Go(func() { <-ctx.Done(); _ = hookServer.Close() })
-		hook := "http://" + l.Addr().String()
 		if b.Alertmanager, err = p.Alertmanager(ctx, dir, hook+"/alertmanager"); err != nil {
 			return err
 		}
@@ -133,22 +126,10 @@ func (b *Bench) Round(ctx context.Context) (map[Way]time.Duration, error) {
 	began := time.Now()
 	b.alert(warn.Degraded, began)
 	b.publish(warn.Poor)
-	took := map[Way]time.Duration{}
-	for _, way := range Ways {
-		at, err := b.hooks.wait(ctx, way, true)
-		if err != nil {
-			return nil, err
-		}
-		took[way] = at.Sub(began)
-	}
-	b.alert(warn.Clear, time.Now())
-	b.publish(warn.Excellent)
-	for _, way := range Ways {
-		if _, err := b.hooks.wait(ctx, way, false); err != nil {
-			return nil, err
-		}
-	}
-	return took, nil
+	return b.hooks.round(ctx, began, func() {
+		b.alert(warn.Clear, time.Now())
+		b.publish(warn.Excellent)
+	})
 }
 
 func (b *Bench) alert(kind warn.Kind, at time.Time) {
@@ -157,14 +138,26 @@ func (b *Bench) alert(kind warn.Kind, at time.Time) {
 	b.Server.Alert(a)
 }
 
-// Measure runs rounds at random moments of the scrape's interval.
-func Measure(ctx context.Context, p Programs, interval time.Duration, rounds int, report func(string)) (map[Way][]time.Duration, error) {
+// Rounds is something that alerts in rounds: Bench or Live.
+type Rounds interface {
+	Round(ctx context.Context) (map[Way]time.Duration, error)
+	Stop()
+}
+
+// Measure runs rounds at random moments of the scrape's interval, of the sidecar
+// itself if live is set, else of its parts with a scripted status.
+func Measure(ctx context.Context, p Programs, live bool, interval time.Duration, rounds int, report func(string)) (map[Way][]time.Duration, error) {
 	dir, err := os.MkdirTemp("", "alerting-")
 	if err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	b, err := NewBench(ctx, p, dir, interval)
+	var b Rounds
+	if live {
+		b, err = NewLive(ctx, p, dir, interval)
+	} else {
+		b, err = NewBench(ctx, p, dir, interval)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -188,74 +181,4 @@ func Measure(ctx context.Context, p Programs, interval time.Duration, rounds int
 		slices.Sort(list)
 	}
 	return took, nil
-}
-
-// hooks receives what Alertmanager and the pusher post.
-type hooks struct {
-	mu   sync.Mutex
-	on   map[Way]bool
-	at   map[Way]time.Time // when on last changed
-	more chan struct{}
-}
-
-func newHooks() *hooks {
-	return &hooks{on: map[Way]bool{}, at: map[Way]time.Time{}, more: make(chan struct{})}
-}
-
-func (h *hooks) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
-	now := time.Now()
-	if r.URL.Path == "/direct" {
-		var alerts []struct{ Kind warn.Kind }
-		if json.NewDecoder(r.Body).Decode(&alerts) != nil {
-			return
-		}
-		for _, a := range alerts {
-			h.set(Direct, a.Kind != warn.Clear, now)
-		}
-		return
-	}
-	var message struct {
-		Alerts []struct {
-			Status string
-			Labels map[string]string
-		}
-	}
-	if json.NewDecoder(r.Body).Decode(&message) != nil {
-		return
-	}
-	for _, a := range message.Alerts {
-		way := Pushed
-		if a.Labels["alertname"] == badRule.Alert {
-			way = Scraped
-		}
-		h.set(way, a.Status == "firing", now)
-	}
-}
-
-func (h *hooks) set(way Way, on bool, now time.Time) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.on[way] == on {
-		return
-	}
-	h.on[way], h.at[way] = on, now
-	close(h.more)
-	h.more = make(chan struct{})
-}
-
-// wait waits until the way says on, and returns since when it does.
-func (h *hooks) wait(ctx context.Context, way Way, on bool) (time.Time, error) {
-	for {
-		h.mu.Lock()
-		is, at, more := h.on[way], h.at[way], h.more
-		h.mu.Unlock()
-		if is == on {
-			return at, nil
-		}
-		select {
-		case <-more:
-		case <-ctx.Done():
-			return time.Time{}, fmt.Errorf("%s: no word of on=%v: %w", way, on, ctx.Err())
-		}
-	}
 }
