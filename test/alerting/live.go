@@ -1,10 +1,13 @@
 package alerting
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -59,6 +62,9 @@ func NewLive(ctx context.Context, p Programs, dir string, interval time.Duration
 		if l.Sidecar, err = l.sidecar(ctx, dir, hook); err != nil {
 			return err
 		}
+		if err := l.kernelTier(ctx); err != nil {
+			return err
+		}
 		rule := Rule{badRule.Alert, fmt.Sprintf(`increase(debugsidecar_stream_kernel_drops_total{stream="127.0.0.1:%d"}[%s]) > 0`, l.flow.port, 4*interval)}
 		l.Prometheus, err = p.Prometheus(ctx, dir, strings.TrimPrefix(l.Sidecar.URL, "http://"), l.Alertmanager, interval, rule)
 		return err
@@ -87,6 +93,25 @@ func (l *Live) sidecar(ctx context.Context, dir, hook string) (*Service, error) 
 	return start(ctx, binary, address, "/readyz", filepath.Join(dir, "sidecar.log"), "video-probe",
 		"--rtp-ports", strconv.Itoa(l.flow.port), "--listen", address, "--inside", "127.0.0.1:0", "--run-dir", dir,
 		"--alertmanager", l.Alertmanager.URL, "--alert-webhook", hook+"/direct")
+}
+
+// kernelTier checks that the sidecar has the tier that tells whose packets were
+// dropped: root alone may not do in a container.
+func (l *Live) kernelTier(ctx context.Context) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, l.Sidecar.URL+"/metrics", nil)
+	if err != nil {
+		return err
+	}
+	answer, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err == nil && !bytes.Contains(text, []byte(`debugsidecar_tier_info{tier="kernel"} 1`)) {
+		err = fmt.Errorf("%w: the sidecar has no kernel tier here", debian.ErrUnavailable)
+	}
+	return err
 }
 
 const (
