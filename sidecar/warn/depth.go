@@ -27,9 +27,12 @@ const (
 	// repeat is how often a prediction that stands is told again.
 	repeat = 4.0
 	// tellFrom is the probability from which on a hole is told as a stall.
-	tellFrom = 0.35
+	tellFrom = 0.2
 	// retell is how long after a stall the next one is told of.
 	retell = 0.8
+	// goesOn is how often a stall is told again while pictures come, but broken or
+	// late: it may be another one.
+	goesOn = 1.5
 	// again is how long after a stall another one is predicted: those before are
 	// the same trouble.
 	again = 3.0
@@ -58,7 +61,7 @@ func (d *Detector) watch(x *depth, f *Forecast, wasRead, wasReadAt float64) {
 	case stalled:
 		x.safe = p.now
 		// Each gap is told, but not more than one a second.
-		if !x.waiting && (!x.stalled || p.now-x.told >= retell) {
+		if !x.waiting && (!x.stalled || p.now-x.told >= retell) || x.waiting && p.quiet() <= 0 && p.now-x.told >= goesOn {
 			x.stalled, x.told = true, p.now
 			d.raise(Stalled, x, threat{probability: 1, what: d.mainSymptom(t)})
 		}
@@ -95,7 +98,7 @@ func (d *Detector) stalled(x *depth, wasRead, wasReadAt float64) bool {
 	}
 	if p.read > wasRead && p.count > 1 {
 		was := max(p.base+x.buffer+wasRead, wasReadAt)
-		next := max(p.base+x.buffer+wasRead+nominal, p.now-sample.Interval.Seconds()/2)
+		next := max(p.base+x.buffer+wasRead+nominal, p.now-sample.Interval.Seconds()/4)
 		if next-was >= gap && p.now-sample.Interval.Seconds() > was {
 			return true
 		}

@@ -37,7 +37,7 @@ type Detector struct {
 const (
 	// holeFrom is the probability from which on broken pictures are noted as a
 	// hole, brokenFade how their sum fades where loss ends.
-	holeFrom   = 0.3
+	holeFrom   = 0.2
 	brokenFade = 0.97
 )
 
