@@ -69,6 +69,10 @@ func (p *Probe) open(out io.Writer) error {
 		return err
 	}
 	pod, local := p.server.Addrs()
+	// The port may be another than the usual one.
+	if err := os.WriteFile(filepath.Join(o.RunDir, "inside"), []byte(local.String()+"\n"), 0o644); err != nil && !o.Local {
+		return fmt.Errorf("telling the address of the page: %w", err)
+	}
 	tier, why := p.tierWord()
 	p.log.Info("watching", "tier", tier, "why", why, "metrics", pod.String(), "inside", local.String(), "source", capture.Mask(o.Source))
 	if o.Local {

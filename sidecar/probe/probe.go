@@ -122,6 +122,9 @@ func (p *Probe) loop(ctx context.Context) {
 		for _, a := range alerts {
 			p.alert(a)
 		}
+		for _, id := range p.watch.forgotten {
+			p.forget(id)
+		}
 		p.answer()
 		p.tellPlayer()
 		p.follow()
@@ -148,6 +151,14 @@ func (p *Probe) alert(a warn.Alert) {
 		level = slog.LevelInfo
 	}
 	p.log.Log(context.Background(), level, a.String(), "stream", a.Stream.Key())
+}
+
+// forget ends what is on for a stream that is gone.
+func (p *Probe) forget(id sample.Stream) {
+	p.answers.Forget(id)
+	if p.pusher != nil {
+		p.pusher.Ended(id)
+	}
 }
 
 // follow puts the capture's and the sources' state into the guard's.

@@ -26,9 +26,11 @@ type watch struct {
 	// segments are the counters of connections as read before.
 	segments map[sample.Stream]connection
 	queues   map[sample.Stream]queue
-	ticks    uint64
-	last     sample.Node
-	err      error // of the last read of the sources
+	// forgotten are the streams that went at the last tick.
+	forgotten []sample.Stream
+	ticks     uint64
+	last      sample.Node
+	err       error // of the last read of the sources
 }
 
 // connection is what is remembered of RTP within TCP.
@@ -116,11 +118,24 @@ func (w *watch) flows(now clock.Ktime, alerts []warn.Alert) []warn.Alert {
 			smp.Kernel.Known = true
 		}
 		if f.Direction == tap.Ingress {
-			smp.Socket = w.sockets.byPort[f.Dst.Port()]
+			smp.Socket = w.socketOf(f.Dst.Port(), &smp.Kernel)
 		}
 		alerts = append(alerts, s.step(&smp)...)
 	}
 	return alerts
+}
+
+// socketOf is the socket at a port as one of its streams sees it. Where drops are
+// known by stream, those of its neighbours in the same socket are not its own.
+func (w *watch) socketOf(port uint16, own *sample.Kernel) sample.Socket {
+	s := w.sockets.byPort[port]
+	if own.Known {
+		s.Drops = 0
+		if own.Reason == "SOCKET_RCVBUFF" {
+			s.Drops = own.Drops
+		}
+	}
+	return s
 }
 
 // connections samples RTP within RTSP's connections. What is seen there is
@@ -193,8 +208,10 @@ func (w *watch) stream(id sample.Stream, transport string, now clock.Ktime) *str
 const gone = uint64(10 * time.Second / sample.Interval)
 
 func (w *watch) forget() {
+	w.forgotten = w.forgotten[:0]
 	for id, s := range w.streams {
 		if w.ticks-s.tick > gone || s.ended && s.tick != w.ticks {
+			w.forgotten = append(w.forgotten, id)
 			delete(w.streams, id)
 			delete(w.segments, id)
 			delete(w.queues, id)

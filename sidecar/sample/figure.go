@@ -1,6 +1,9 @@
 package sample
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"math"
+)
 
 // Figure is a number that may not be available, which is not 0. The zero value
 // is not available.
@@ -32,7 +35,8 @@ func (f Figure) Why() string { return f.why }
 
 // MarshalJSON gives the number, or null where there is none.
 func (f Figure) MarshalJSON() ([]byte, error) {
-	if !f.known {
+	// JSON has no NaN and no infinity; one figure must not spoil a document.
+	if !f.known || math.IsNaN(f.value) || math.IsInf(f.value, 0) {
 		return []byte("null"), nil
 	}
 	return json.Marshal(f.value)

@@ -2,6 +2,7 @@ package sample
 
 import (
 	"encoding/json"
+	"math"
 	"net/netip"
 	"testing"
 )
@@ -24,8 +25,8 @@ func TestStreamsHaveKeysOfTheirOwn(t *testing.T) {
 }
 
 func TestAFigureThatIsNotAvailableIsNullAndNotZero(t *testing.T) {
-	b, err := json.Marshal([]Figure{Of(0), Unavailable("needs CAP_BPF"), {}})
-	if err != nil || string(b) != "[0,null,null]" {
+	b, err := json.Marshal([]Figure{Of(0), Unavailable("needs CAP_BPF"), {}, Of(math.NaN()), Of(math.Inf(1))})
+	if err != nil || string(b) != "[0,null,null,null,null]" {
 		t.Errorf("got %s, %v", b, err)
 	}
 	var back []Figure
