@@ -5,7 +5,6 @@ import (
 
 	tap "github.com/debugsidecar/debugsidecar/bpf/rtp"
 	"github.com/debugsidecar/debugsidecar/sidecar/qos"
-	"github.com/debugsidecar/debugsidecar/sidecar/rtp"
 	"github.com/debugsidecar/debugsidecar/sidecar/sample"
 	"github.com/debugsidecar/debugsidecar/sidecar/status"
 	"github.com/debugsidecar/debugsidecar/sidecar/warn"
@@ -29,7 +28,6 @@ type stream struct {
 	payload   uint8
 	since     time.Time
 
-	meter    rtp.Meter
 	detector *warn.Detector
 	window   *qos.Meter
 	totals   status.Totals

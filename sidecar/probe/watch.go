@@ -9,6 +9,7 @@ import (
 	"github.com/debugsidecar/debugsidecar/bpf/clock"
 	tap "github.com/debugsidecar/debugsidecar/bpf/rtp"
 	"github.com/debugsidecar/debugsidecar/sidecar/node"
+	"github.com/debugsidecar/debugsidecar/sidecar/rtp"
 	"github.com/debugsidecar/debugsidecar/sidecar/sample"
 	"github.com/debugsidecar/debugsidecar/sidecar/warn"
 )
@@ -22,6 +23,7 @@ type watch struct {
 	node    *node.Reader
 	sockets *sockets
 	kernel  map[receiver]sample.Kernel
+	tracker rtp.Tracker
 	streams map[sample.Stream]*stream
 	// segments are the counters of connections as read before.
 	segments map[sample.Stream]connection
@@ -93,25 +95,19 @@ func (w *watch) flows(now clock.Ktime, alerts []warn.Alert) []warn.Alert {
 		w.err = err
 		return alerts
 	}
-	for i := range flows {
-		f := &flows[i]
-		id := sample.Stream{Src: f.Src, Dst: f.Dst, SSRC: f.SSRC}
+	w.tracker.Update(flows, now, func(id sample.Stream, f *tap.Flow, media sample.Media) {
 		s := w.streams[id]
 		if s == nil {
-			if f.Ended {
-				continue
+			if media.Ended {
+				return
 			}
 			s = w.stream(id, overUDP, now)
 			s.iface, s.direction = f.Interface, f.Direction
 		}
 		if s.iface != f.Interface || s.direction != f.Direction || s.tick == w.ticks {
-			continue
+			return
 		}
 		s.tick, s.payload = w.ticks, f.PayloadType
-		media := s.meter.Next(f)
-		if s.ended && media.Packets == 0 {
-			continue // it said farewell; the tap remembers it for a while
-		}
 		smp := sample.Sample{At: now, Media: media, Node: w.last}
 		if w.sources.perStream() {
 			smp.Kernel = w.kernel[receiver{f.SSRC, f.Dst}]
@@ -121,7 +117,7 @@ func (w *watch) flows(now clock.Ktime, alerts []warn.Alert) []warn.Alert {
 			smp.Socket = w.socketOf(f.Dst.Port(), &smp.Kernel)
 		}
 		alerts = append(alerts, s.step(&smp)...)
-	}
+	})
 	return alerts
 }
 
