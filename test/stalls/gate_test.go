@@ -18,7 +18,7 @@ var gate = struct {
 	missed                          float64 // share of episodes without a stall line
 	prompt                          float64 // share of bursts told of in time
 	cleanDegradedPerHour            float64
-}{recall: .80, precision: .60, wrongPerHour: 5, missed: .12, prompt: .5, cleanDegradedPerHour: 6}
+}{recall: .85, precision: .70, wrongPerHour: 4.5, missed: .1, prompt: .55, cleanDegradedPerHour: 6}
 
 // TestDetectorsAreNoWorseThanTheyWere replays five stream-hours.
 func TestDetectorsAreNoWorseThanTheyWere(t *testing.T) {
