@@ -19,6 +19,7 @@ type sources struct {
 	tap    *rtp.Tap    // nil: not available
 	drops  *drop.Probe // nil: not available
 	ledger *ledger
+	gaps   *gaps
 	// cameras is nil where none can be watched.
 	cameras *v4l2.Probe
 	// missing says, by figure, what can't be had and what it would take.
@@ -31,7 +32,7 @@ type sources struct {
 // openSources never fails: what can't be had is in missing.
 func openSources(o *Options, log *slog.Logger) *sources {
 	ctx, stop := context.WithCancel(context.Background())
-	s := &sources{ledger: newLedger(), missing: map[string]string{}, stop: stop}
+	s := &sources{ledger: newLedger(), gaps: &gaps{}, missing: map[string]string{}, stop: stop}
 	var err error
 	if s.drops, err = drop.Open(drop.Options{Detail: true, MaxTier: o.maxTier()}); err != nil {
 		s.missing["drops"] = err.Error()
@@ -50,12 +51,18 @@ func openSources(o *Options, log *slog.Logger) *sources {
 		s.cameras = nil
 		s.missing["cameras of the pod"] = err.Error()
 	}
-	if s.drops != nil && s.drops.Tier() == bpf.TierKernel {
+	read := func(what string, events func(context.Context) error) {
 		s.events.Go(func() {
-			if err := s.drops.Events(ctx, s.ledger.add); err != nil && ctx.Err() == nil && !errors.Is(err, os.ErrClosed) {
-				log.Error("reading drops", "error", err)
+			if err := events(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, os.ErrClosed) {
+				log.Error("reading "+what, "error", err)
 			}
 		})
+	}
+	if s.drops != nil && s.drops.Tier() == bpf.TierKernel {
+		read("drops", func(ctx context.Context) error { return s.drops.Events(ctx, s.ledger.add) })
+	}
+	if s.tap != nil {
+		read("gaps", func(ctx context.Context) error { return s.tap.Gaps(ctx, s.gaps.add) })
 	}
 	for figure, why := range s.missing {
 		log.Info("not available", "figure", figure, "why", why)

@@ -95,6 +95,10 @@ func (w *watch) flows(now clock.Ktime, alerts []warn.Alert) []warn.Alert {
 		w.err = err
 		return alerts
 	}
+	taken := w.sources.gaps.take()
+	for i := range taken {
+		w.tracker.Gap(&taken[i])
+	}
 	w.tracker.Update(flows, now, func(id sample.Stream, f *tap.Flow, media sample.Media) {
 		s := w.streams[id]
 		if s == nil {

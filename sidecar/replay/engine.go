@@ -147,6 +147,9 @@ func (e *engine) sample() error {
 		}
 	}
 	e.flows = e.table.Flows(e.flows[:0], e.tick)
+	for _, g := range e.table.Gaps() {
+		e.tracker.Gap(&g)
+	}
 	e.tracker.Update(e.flows, e.tick, e.step)
 	if e.kernel != nil {
 		e.kernel.taken()

@@ -21,6 +21,7 @@ type Meter struct {
 	// anchor is the timestamp at which the media's time is 0.
 	anchor int64
 	over   bool
+	holes  holes
 }
 
 // jump is how far a timestamp may differ from what the time that has passed
@@ -52,6 +53,7 @@ func (m *Meter) Next(f *tap.Flow) sample.Media {
 		NewestAt:  m.newestAt,
 		Restarted: restarted,
 		Audio:     m.rate.audio,
+		Hole:      m.takeHole(float64(f.Packets) / float64(max(f.Frames, 1))),
 		Control:   f.Control.PLI+f.Control.FIR+f.Control.NACK > 0,
 		PLI:       f.Control.PLI - m.prev.Control.PLI, FIR: f.Control.FIR - m.prev.Control.FIR, NACK: f.Control.NACK - m.prev.Control.NACK,
 	}
@@ -77,6 +79,9 @@ func (m *Meter) follow(f *tap.Flow) bool {
 	}
 	m.extended += step
 	if m.extended >= m.newest {
+		if f.Lost == m.prev.Lost {
+			m.holes.pictures(float64(m.extended-m.newest), float64(f.Frames-m.prev.Frames))
+		}
 		m.newest, m.newestAt = m.extended, f.Last
 	}
 	if m.rate.settle(f, m.extended-m.rate.anchor) || m.rate.odd {
@@ -95,5 +100,6 @@ func (m *Meter) restart(f *tap.Flow) {
 
 // anew begins the media's time at the last packet.
 func (m *Meter) anew(f *tap.Flow) {
+	m.holes = holes{pending: m.holes.pending[:0]}
 	m.newest, m.anchor, m.newestAt = m.extended, m.extended, f.Last
 }

@@ -12,6 +12,8 @@ import (
 const (
 	maxFlows      = 4096
 	maxCandidates = 4096
+	// maxGaps bounds the gaps between two calls of Gaps.
+	maxGaps = 4096
 	// IdleTimeout is how long a flow may be silent before it is over.
 	IdleTimeout = time.Minute
 	// jitterParts of a tick is what jitter is counted in, as the tap does.
@@ -36,6 +38,7 @@ type flow struct {
 	jitter      uint64
 	first, last clock.Ktime
 	timestamp   uint32
+	highest     uint32 // timestamp
 	recent      [timestamps]uint32
 	control     *tap.Control
 }
@@ -47,6 +50,7 @@ type Table struct {
 	candidates map[key]*flow
 	controls   map[key]*tap.Control // of sources, by the media's addresses without ports
 	latest     *flow
+	gaps       []tap.Gap
 	// Refused is packets of flows that there was no room for.
 	Refused uint64
 }
@@ -71,7 +75,9 @@ func (t *Table) Add(p *Packet) {
 		return
 	}
 	if f := t.flow(p, h); f != nil {
-		f.account(p, h)
+		if told := f.account(p, h); told != nil && len(t.gaps) < maxGaps {
+			t.gaps = append(t.gaps, *told)
+		}
 	}
 }
 
@@ -116,7 +122,10 @@ func (t *Table) candidate(k key, h header) *flow {
 	return c
 }
 
-func (f *flow) account(p *Packet, h header) {
+// account counts a packet, and returns the gap in the sequence that it shows, or
+// the number that it fills; nil mostly.
+func (f *flow) account(p *Packet, h header) (told *tap.Gap) {
+	highest, gaps, reordered := f.sequence.max, f.sequence.gaps, f.sequence.reordered
 	placed := f.sequence.place(h.seq)
 	f.packets++
 	f.bytes += uint64(p.Length)
@@ -135,10 +144,26 @@ func (f *flow) account(p *Packet, h header) {
 			f.frame(h.timestamp)
 		}
 	} else {
-		return
+		return nil
+	}
+	switch {
+	case f.sequence.gaps > gaps:
+		told = &tap.Gap{
+			Ktime: p.At, SSRC: f.key.ssrc, Src: f.key.src, Dst: f.key.dst,
+			First: uint16(highest) + 1, Count: int(f.sequence.max-highest) - 1, Before: f.highest, After: h.timestamp,
+		}
+	case f.sequence.reordered > reordered:
+		told = &tap.Gap{
+			Ktime: p.At, SSRC: f.key.ssrc, Src: f.key.src, Dst: f.key.dst,
+			First: h.seq, Count: 1, Before: h.timestamp, After: h.timestamp, Filled: true,
+		}
+	}
+	if f.packets == 1 || int32(h.timestamp-f.highest) > 0 {
+		f.highest = h.timestamp
 	}
 	f.timestamp = h.timestamp
 	f.last = p.At
+	return told
 }
 
 // frame counts a timestamp that is new: packets with the marker get lost, too.
@@ -213,6 +238,14 @@ func ticks(n uint64, rate uint32) time.Duration {
 		return 0
 	}
 	return time.Duration(n * uint64(time.Second) / uint64(rate))
+}
+
+// Gaps returns the gaps since the call before, as the tap tells of them. They
+// are valid until the next Add.
+func (t *Table) Gaps() []tap.Gap {
+	gaps := t.gaps
+	t.gaps = t.gaps[:0]
+	return gaps
 }
 
 // Next is when the first of the flows will be over if none of them goes on; it

@@ -1,6 +1,7 @@
 package rtp
 
 import (
+	"context"
 	"errors"
 	"math/rand/v2"
 	"net"
@@ -20,6 +21,7 @@ import (
 var butTimes = cmp.Options{
 	cmpopts.IgnoreFields(tap.Flow{}, "First", "Last", "Jitter", "Interface", "Direction", "Src", "Dst"),
 	cmpopts.IgnoreFields(sample.Media{}, "NewestAt", "Jitter"),
+	cmpopts.IgnoreFields(tap.Gap{}, "Ktime", "Interface", "Direction", "Src", "Dst"),
 }
 
 // The kernel's tap and a capture file's table see the same in the same packets,
@@ -45,6 +47,11 @@ func TestTableSeesWhatTheTapSees(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer sender.Close()
+
+	told := make(chan tap.Gap, 1000)
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- kernel.Gaps(ctx, func(g tap.Gap) { told <- g }) }()
 
 	table := NewTable()
 	var ofKernel, ofTable Meter
@@ -80,5 +87,20 @@ func TestTableSeesWhatTheTapSees(t *testing.T) {
 		if diff := cmp.Diff(ofKernel.Next(&flows[0]), ofTable.Next(&mine[0]), butTimes); diff != "" {
 			t.Fatalf("after %d packets, samples of tap and table:\n%s", i+1, diff)
 		}
+	}
+	stop() // what is in the ring is handed over first
+	<-ended
+	close(told)
+	var gaps []tap.Gap
+	for g := range told {
+		gaps = append(gaps, g)
+	}
+	// The first packets are no flow yet to the table, which is told no ports.
+	mine := table.Gaps()
+	if len(mine) < 10 {
+		t.Fatalf("%d gaps", len(mine))
+	}
+	if diff := cmp.Diff(gaps[max(len(gaps)-len(mine), 0):], mine, butTimes); diff != "" {
+		t.Errorf("gaps of tap and table:\n%s", diff)
 	}
 }

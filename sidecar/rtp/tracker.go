@@ -83,6 +83,13 @@ func (t *Tracker) Update(flows []tap.Flow, now clock.Ktime, each func(sample.Str
 	}
 }
 
+// Gap takes a gap that the tap, or the Table, told of since the last Update.
+func (t *Tracker) Gap(g *tap.Gap) {
+	if s := t.streams[id{key{g.Src, g.Dst, g.SSRC}, g.Interface, g.Direction}]; s != nil {
+		s.meter.holes.add(g)
+	}
+}
+
 // inherit finds sources that a new one may take the place of.
 func (t *Tracker) inherit(of id, f *tap.Flow) {
 	for k, s := range t.streams {

@@ -70,7 +70,9 @@ type Media struct {
 	// came after all.
 	Lost int64
 	// Gaps is how often sequence numbers were skipped: how Lost is spread.
-	Gaps                  uint64
+	Gaps uint64
+	// Hole is where pictures are missing, as far as it is known which.
+	Hole                  Hole
 	Reordered, Duplicates uint64
 	// Jitter is the interarrival jitter of RFC 3550, A.8, as it stands.
 	Jitter time.Duration
@@ -95,6 +97,14 @@ type Media struct {
 	// counts are not available.
 	Control        bool
 	PLI, FIR, NACK uint64
+}
+
+// Hole is a part of the stream's time without a whole picture: From the last one
+// before to the first one after. Its zero value is none.
+type Hole struct {
+	From, To time.Duration
+	// Probability is that of all of it.
+	Probability float64
 }
 
 // Kernel is the stream's packets that this node's kernel dropped.

@@ -39,6 +39,9 @@ const (
 	// hole, brokenFade how their sum fades where loss ends.
 	holeFrom   = 0.2
 	brokenFade = 0.97
+	// likely is how much the tap's word for a hole counts: its packets may still
+	// come, where they were overtaken.
+	likely = 0.7
 )
 
 // New returns a detector for a stream of which nothing is known.
@@ -136,6 +139,9 @@ func (d *Detector) media(s *sample.Sample, lost, gaps float64) {
 	if reached > holeFrom || d.brokenSum > 1 {
 		p.addHole(hole{p.newest - stallGap(nominal), p.newest, min(max(reached, min(d.brokenSum, 0.7)), 0.97)})
 		d.brokenSum = 0
+	}
+	if h := &m.Hole; h.Probability > 0 && (h.To-h.From).Seconds() >= stallGap(nominal)-nominal*holeSlack {
+		p.addHole(hole{h.From.Seconds(), h.To.Seconds(), h.Probability * likely})
 	}
 	d.excursion.follow(d)
 	for i := range d.depths {

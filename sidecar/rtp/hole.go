@@ -1,0 +1,115 @@
+package rtp
+
+import (
+	tap "github.com/debugsidecar/debugsidecar/bpf/rtp"
+
+	"github.com/debugsidecar/debugsidecar/sidecar/sample"
+)
+
+// holes follows which pictures a flow's gaps broke: those that the packets
+// around a gap belong to, and all between them.
+type holes struct {
+	pending []gap
+	// from and to are the first and the last picture of the present run of broken
+	// ones, as unwrapped timestamps.
+	from, to int64
+	chance   float64
+	open     bool
+	// step is the ticks from picture to picture, smoothed.
+	step float64
+}
+
+// gap waits for a sample, in which what is missing may still come.
+type gap struct {
+	tap.Gap
+	waited bool
+}
+
+// maxPending bounds the gaps of one sample: beyond, the flow is in pieces anyway.
+const maxPending = 64
+
+// add takes a gap, or numbers of one that came after all.
+func (h *holes) add(g *tap.Gap) {
+	if !g.Filled {
+		if len(h.pending) < maxPending {
+			h.pending = append(h.pending, gap{Gap: *g})
+		}
+		return
+	}
+	for i := range h.pending {
+		p := &h.pending[i]
+		if int(g.First-p.First) < p.Count && p.Count > 0 {
+			p.Count -= g.Count // how they lie within it does not matter
+			return
+		}
+	}
+}
+
+// pictures takes how far the newest picture went ahead by so many.
+func (h *holes) pictures(ticks, frames float64) {
+	if ticks <= 0 || frames <= 0 {
+		return
+	}
+	if each := ticks / frames; h.step == 0 || each < h.step {
+		h.step += (each - h.step) / 4
+		if h.step < each/2 {
+			h.step = each
+		}
+	} else {
+		h.step += (each - h.step) / 64 // what is lost makes steps longer, not shorter
+	}
+}
+
+// takeHole returns the hole in what a viewer sees that the gaps of the sample before
+// made, or made longer. size is how many packets a picture has.
+func (m *Meter) takeHole(size float64) (hole sample.Hole) {
+	h := &m.holes
+	kept := h.pending[:0]
+	for _, g := range h.pending {
+		if !g.waited {
+			g.waited = true
+			kept = append(kept, g)
+			continue
+		}
+		if g.Count <= 0 || h.step <= 0 {
+			continue
+		}
+		m.breakPictures(&g.Gap, size)
+		hole = sample.Hole{
+			From: m.rate.duration(h.from - int64(h.step) - m.anchor), To: m.rate.duration(h.to + int64(h.step) - m.anchor),
+			Probability: h.chance,
+		}
+	}
+	h.pending = kept
+	return hole
+}
+
+// breakPictures extends the present run by what a gap broke, or begins another.
+func (m *Meter) breakPictures(g *tap.Gap, size float64) {
+	h := &m.holes
+	from, to := m.unwrap(g.Before), m.unwrap(g.After)
+	if to < from {
+		from, to = to, from // pictures out of order
+	}
+	// A gap may begin or end where a picture does: with one packet a picture it
+	// always does.
+	chance := 1.0
+	if to > from {
+		within := 1 - 1/max(size, 1)
+		if chance = within * within; within < 0.4 {
+			from, to, chance = from+int64(h.step), to-int64(h.step), 1
+			if to < from {
+				return
+			}
+		}
+	}
+	if h.open && from <= h.to+int64(h.step*1.2) {
+		h.to, h.chance = max(h.to, to), min(h.chance, chance)
+		return
+	}
+	h.open, h.from, h.to, h.chance = true, from, to, chance
+}
+
+func (m *Meter) unwrap(timestamp uint32) int64 {
+	return m.extended + int64(int32(timestamp-uint32(m.extended)))
+}
