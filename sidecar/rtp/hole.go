@@ -1,6 +1,8 @@
 package rtp
 
 import (
+	"math"
+
 	tap "github.com/debugsidecar/debugsidecar/bpf/rtp"
 
 	"github.com/debugsidecar/debugsidecar/sidecar/sample"
@@ -15,13 +17,15 @@ type holes struct {
 	from, to int64
 	chance   float64
 	open     bool
-	// step is the ticks from picture to picture, smoothed.
-	step float64
+	// step is the ticks from picture to picture, size the packets of a usual one,
+	// both smoothed: large pictures are few.
+	step, size float64
 }
 
 // gap waits for a sample, in which what is missing may still come.
 type gap struct {
 	tap.Gap
+	span   int // Count, before any of them came
 	waited bool
 }
 
@@ -32,23 +36,32 @@ const maxPending = 64
 func (h *holes) add(g *tap.Gap) {
 	if !g.Filled {
 		if len(h.pending) < maxPending {
-			h.pending = append(h.pending, gap{Gap: *g})
+			h.pending = append(h.pending, gap{Gap: *g, span: g.Count})
 		}
 		return
 	}
 	for i := range h.pending {
 		p := &h.pending[i]
-		if int(g.First-p.First) < p.Count && p.Count > 0 {
+		if int(g.First-p.First) < p.span && p.Count > 0 {
 			p.Count -= g.Count // how they lie within it does not matter
 			return
 		}
 	}
 }
 
-// pictures takes how far the newest picture went ahead by so many.
-func (h *holes) pictures(ticks, frames float64) {
+// pictures takes how far the newest picture went ahead, by how many of them and
+// of how many packets.
+func (h *holes) pictures(ticks, frames, packets float64) {
 	if ticks <= 0 || frames <= 0 {
 		return
+	}
+	if each := packets / frames; h.size == 0 || each < h.size {
+		h.size += (each - h.size) / 16
+		if h.size < each/2 {
+			h.size = each
+		}
+	} else {
+		h.size += (each - h.size) / 128
 	}
 	if each := ticks / frames; h.step == 0 || each < h.step {
 		h.step += (each - h.step) / 4
@@ -61,8 +74,8 @@ func (h *holes) pictures(ticks, frames float64) {
 }
 
 // takeHole returns the hole in what a viewer sees that the gaps of the sample before
-// made, or made longer. size is how many packets a picture has.
-func (m *Meter) takeHole(size float64) (hole sample.Hole) {
+// made, or made longer.
+func (m *Meter) takeHole() (hole sample.Hole) {
 	h := &m.holes
 	kept := h.pending[:0]
 	for _, g := range h.pending {
@@ -74,7 +87,7 @@ func (m *Meter) takeHole(size float64) (hole sample.Hole) {
 		if g.Count <= 0 || h.step <= 0 {
 			continue
 		}
-		m.breakPictures(&g.Gap, size)
+		m.breakPictures(&g)
 		hole = sample.Hole{
 			From: m.rate.duration(h.from - int64(h.step) - m.anchor), To: m.rate.duration(h.to + int64(h.step) - m.anchor),
 			Probability: h.chance,
@@ -85,22 +98,27 @@ func (m *Meter) takeHole(size float64) (hole sample.Hole) {
 }
 
 // breakPictures extends the present run by what a gap broke, or begins another.
-func (m *Meter) breakPictures(g *tap.Gap, size float64) {
+func (m *Meter) breakPictures(g *gap) {
 	h := &m.holes
 	from, to := m.unwrap(g.Before), m.unwrap(g.After)
 	if to < from {
 		from, to = to, from // pictures out of order
 	}
-	// A gap may begin or end where a picture does: with one packet a picture it
-	// always does.
+	// The first picture is whole if the gap begins behind it, and the last one if
+	// the gap ends before it. Of the packets that are left for these two, each way
+	// to part them is as likely as another.
 	chance := 1.0
 	if to > from {
-		within := 1 - 1/max(size, 1)
-		if chance = within * within; within < 0.4 {
-			from, to, chance = from+int64(h.step), to-int64(h.step), 1
-			if to < from {
-				return
-			}
+		between := math.Round(float64(to-from)/h.step) - 1
+		left := max(float64(g.span)-between*h.size, 0)
+		if chance = max(left-1, 0) / (left + 1); chance < 0.5 {
+			from, chance = from+int64(h.step), left/(left+1)
+		}
+		if left < 0.5 {
+			to, chance = to-int64(h.step), 1
+		}
+		if to < from {
+			return
 		}
 	}
 	if h.open && from <= h.to+int64(h.step*1.2) {

@@ -53,7 +53,7 @@ func (m *Meter) Next(f *tap.Flow) sample.Media {
 		NewestAt:  m.newestAt,
 		Restarted: restarted,
 		Audio:     m.rate.audio,
-		Hole:      m.takeHole(float64(f.Packets) / float64(max(f.Frames, 1))),
+		Hole:      m.takeHole(),
 		Control:   f.Control.PLI+f.Control.FIR+f.Control.NACK > 0,
 		PLI:       f.Control.PLI - m.prev.Control.PLI, FIR: f.Control.FIR - m.prev.Control.FIR, NACK: f.Control.NACK - m.prev.Control.NACK,
 	}
@@ -80,7 +80,7 @@ func (m *Meter) follow(f *tap.Flow) bool {
 	m.extended += step
 	if m.extended >= m.newest {
 		if f.Lost == m.prev.Lost {
-			m.holes.pictures(float64(m.extended-m.newest), float64(f.Frames-m.prev.Frames))
+			m.holes.pictures(float64(m.extended-m.newest), float64(f.Frames-m.prev.Frames), float64(f.Packets-m.prev.Packets))
 		}
 		m.newest, m.newestAt = m.extended, f.Last
 	}

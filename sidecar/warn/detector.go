@@ -42,6 +42,8 @@ const (
 	// likely is how much the tap's word for a hole counts: its packets may still
 	// come, where they were overtaken.
 	likely = 0.7
+	// sure is the probability from which on its word is taken.
+	sure = 0.4
 )
 
 // New returns a detector for a stream of which nothing is known.
@@ -140,7 +142,7 @@ func (d *Detector) media(s *sample.Sample, lost, gaps float64) {
 		p.addHole(hole{p.newest - stallGap(nominal), p.newest, min(max(reached, min(d.brokenSum, 0.7)), 0.97)})
 		d.brokenSum = 0
 	}
-	if h := &m.Hole; h.Probability > 0 && (h.To-h.From).Seconds() >= stallGap(nominal)-nominal*holeSlack {
+	if h := &m.Hole; h.Probability >= sure && (h.To-h.From).Seconds() >= stallGap(nominal)-nominal*holeSlack {
 		p.addHole(hole{h.From.Seconds(), h.To.Seconds(), h.Probability * likely})
 	}
 	d.excursion.follow(d)
