@@ -77,8 +77,12 @@ func TestClockRateIsFoundByThePace(t *testing.T) {
 // Pictures that are sent before those they depend on jump ahead in the stream's
 // time and back, so a short span says little.
 func TestClockRateIsFoundInPicturesOutOfOrder(t *testing.T) {
-	const every, ticks = time.Second / 30, 1600 // 48 kHz
-	for _, ahead := range []int{1, 2, 3} {
+	for _, c := range []struct {
+		ahead int
+		every time.Duration
+		ticks int
+	}{{1, time.Second / 30, 1600}, {2, time.Second / 30, 1600}, {3, time.Second / 30, 1600}, {3, time.Second / 25, 1000}, {2, time.Second / 25, 960}} {
+		ahead, every, ticks := c.ahead, c.every, c.ticks
 		table, meter, s := NewTable(), Meter{}, &source{ssrc: 1, payloadType: 98}
 		var all []sample.Media
 		next := sample.Interval
@@ -99,7 +103,7 @@ func TestClockRateIsFoundInPicturesOutOfOrder(t *testing.T) {
 		}
 		last, before := all[len(all)-1], all[len(all)-101]
 		if off := last.Newest - before.Newest - 10*time.Second; off < -time.Second/5 || off > time.Second/5 {
-			t.Errorf("%d ahead: in 10 s the media's time went %v", ahead, last.Newest-before.Newest)
+			t.Errorf("%+v: in 10 s the media's time went %v", c, last.Newest-before.Newest)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package rtp
 
 import (
+	"math"
 	"time"
 
 	tap "github.com/debugsidecar/debugsidecar/bpf/rtp"
@@ -97,13 +98,15 @@ func (r *rate) settle(f *tap.Flow, ticks int64) (corrected bool) {
 	return false
 }
 
-func nearest(measured float64) uint32 {
+// nearest returns the common rate that is closest, 0 if none is near.
+func nearest(measured float64) (found uint32) {
+	closest := rateNear / 100.0
 	for _, hertz := range commonRates {
-		if d := measured/float64(hertz) - 1; d < rateNear/100.0 && d > -rateNear/100.0 {
-			return hertz
+		if off := math.Abs(measured/float64(hertz) - 1); off < closest {
+			found, closest = hertz, off
 		}
 	}
-	return 0
+	return found
 }
 
 // duration returns ticks of the flow's clock as time.
