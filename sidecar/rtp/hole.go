@@ -73,8 +73,8 @@ func (h *holes) pictures(ticks, frames, packets float64) {
 	}
 }
 
-// takeHole returns the hole in what a viewer sees that the gaps of the sample before
-// made, or made longer.
+// takeHole returns the longest hole in what a viewer sees that the gaps of the
+// sample before made, or made longer.
 func (m *Meter) takeHole() (hole sample.Hole) {
 	h := &m.holes
 	kept := h.pending[:0]
@@ -88,9 +88,12 @@ func (m *Meter) takeHole() (hole sample.Hole) {
 			continue
 		}
 		m.breakPictures(&g)
-		hole = sample.Hole{
+		run := sample.Hole{
 			From: m.rate.duration(h.from - int64(h.step) - m.anchor), To: m.rate.duration(h.to + int64(h.step) - m.anchor),
 			Probability: h.chance,
+		}
+		if run.To-run.From > hole.To-hole.From {
+			hole = run
 		}
 	}
 	h.pending = kept
