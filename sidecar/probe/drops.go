@@ -14,7 +14,23 @@ type ledger struct {
 	mu     sync.Mutex
 	counts map[dropped]uint64
 	spare  map[dropped]uint64 // what was taken before, to be used again
+	// packets are those that the tap had seen before.
+	packets, sparePackets []packet
 }
+
+// packet is one that a socket dropped.
+type packet struct {
+	src, dst        netip.AddrPort
+	ssrc, timestamp uint32
+}
+
+// mostPackets bounds what is remembered between two samples: beyond, counts are
+// all that matters.
+const mostPackets = 4096
+
+// receiveBuffer is the kernel's reason for a datagram that its socket had no room
+// for: the tap has seen it.
+const receiveBuffer = "SOCKET_RCVBUFF"
 
 // receiver is a stream's end here: its sender's address is not in it, since a
 // packet that is dropped at egress may not have been translated yet.
@@ -39,7 +55,19 @@ func (l *ledger) add(e drop.Event) {
 	}
 	l.mu.Lock()
 	l.counts[dropped{receiver{e.RTP.SSRC, e.Dst}, e.Reason}]++
+	if e.Reason == receiveBuffer && len(l.packets) < mostPackets {
+		l.packets = append(l.packets, packet{e.Src, e.Dst, e.RTP.SSRC, e.RTP.Timestamp})
+	}
 	l.mu.Unlock()
+}
+
+// takePackets returns the packets that came since the last call, until the next.
+func (l *ledger) takePackets() []packet {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	taken := l.packets
+	l.packets, l.sparePackets = l.sparePackets[:0], taken
+	return taken
 }
 
 // take puts what came since the last call into sums, each with the reason of

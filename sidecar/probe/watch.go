@@ -99,6 +99,9 @@ func (w *watch) flows(now clock.Ktime, alerts []warn.Alert) []warn.Alert {
 	for i := range taken {
 		w.tracker.Gap(&taken[i])
 	}
+	for _, p := range w.sources.ledger.takePackets() {
+		w.tracker.Drop(p.src, p.dst, p.ssrc, p.timestamp)
+	}
 	w.tracker.Update(flows, now, func(id sample.Stream, f *tap.Flow, media sample.Media) {
 		s := w.streams[id]
 		if s == nil {
@@ -131,7 +134,7 @@ func (w *watch) socketOf(port uint16, own *sample.Kernel) sample.Socket {
 	s := w.sockets.byPort[port]
 	if own.Known {
 		s.Drops = 0
-		if own.Reason == "SOCKET_RCVBUFF" {
+		if own.Reason == receiveBuffer {
 			s.Drops = own.Drops
 		}
 	}

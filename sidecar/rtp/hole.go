@@ -12,6 +12,8 @@ import (
 // around a gap belong to, and all between them.
 type holes struct {
 	pending []gap
+	// dropped are the timestamps of packets that came and were dropped then.
+	dropped []uint32
 	// from and to are the first and the last picture of the present run of broken
 	// ones, as unwrapped timestamps.
 	from, to int64
@@ -49,6 +51,13 @@ func (h *holes) add(g *tap.Gap) {
 	}
 }
 
+// drop takes the timestamp of a packet that the tap saw and its receiver did not.
+func (h *holes) drop(timestamp uint32) {
+	if n := len(h.dropped); n < maxPending && (n == 0 || h.dropped[n-1] != timestamp) {
+		h.dropped = append(h.dropped, timestamp)
+	}
+}
+
 // pictures takes how far the newest picture went ahead, by how many of them and
 // of how many packets.
 func (h *holes) pictures(ticks, frames, packets float64) {
@@ -77,6 +86,15 @@ func (h *holes) pictures(ticks, frames, packets float64) {
 // sample before made, or made longer.
 func (m *Meter) takeHole() (hole sample.Hole) {
 	h := &m.holes
+	take := func() {
+		run := sample.Hole{
+			From: m.rate.duration(h.from - int64(h.step) - m.anchor), To: m.rate.duration(h.to + int64(h.step) - m.anchor),
+			Probability: h.chance,
+		}
+		if run.To-run.From > hole.To-hole.From {
+			hole = run
+		}
+	}
 	kept := h.pending[:0]
 	for _, g := range h.pending {
 		if !g.waited {
@@ -88,15 +106,16 @@ func (m *Meter) takeHole() (hole sample.Hole) {
 			continue
 		}
 		m.breakPictures(&g)
-		run := sample.Hole{
-			From: m.rate.duration(h.from - int64(h.step) - m.anchor), To: m.rate.duration(h.to + int64(h.step) - m.anchor),
-			Probability: h.chance,
-		}
-		if run.To-run.From > hole.To-hole.From {
-			hole = run
-		}
+		take()
 	}
 	h.pending = kept
+	for _, timestamp := range h.dropped {
+		if h.step > 0 {
+			m.breakRun(m.unwrap(timestamp), m.unwrap(timestamp), 1)
+			take()
+		}
+	}
+	h.dropped = h.dropped[:0]
 	return hole
 }
 
@@ -124,6 +143,12 @@ func (m *Meter) breakPictures(g *gap) {
 			return
 		}
 	}
+	m.breakRun(from, to, chance)
+}
+
+// breakRun adds pictures to the present run if they follow it.
+func (m *Meter) breakRun(from, to int64, chance float64) {
+	h := &m.holes
 	if h.open && from <= h.to+int64(h.step*1.2) {
 		h.to, h.chance = max(h.to, to), min(h.chance, chance)
 		return

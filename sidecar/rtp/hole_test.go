@@ -97,3 +97,34 @@ func TestHolesApartAreNotOne(t *testing.T) {
 		t.Errorf("holes %v", all)
 	}
 }
+
+func TestPicturesThatASocketDroppedAreMissing(t *testing.T) {
+	table, s := NewTable(), &source{ssrc: 1, payloadType: 96}
+	var tracker Tracker
+	var holes []sample.Hole
+	for i := range 60 {
+		at := time.Duration(i) * 40 * time.Millisecond
+		s.timestamp = uint32(i * 3600)
+		for j := range 4 {
+			table.Add(packet(at, s.next(j == 3)))
+			if i >= 40 && i < 45 && j == 2 {
+				tracker.Drop(camera, viewer, 1, s.timestamp)
+			}
+		}
+		if i%5 == 4 {
+			now := packet(at+time.Millisecond, nil).At
+			tracker.Update(table.Flows(nil, now), now, func(_ sample.Stream, _ *tap.Flow, m sample.Media) {
+				if m.Hole.Probability > 0 {
+					holes = append(holes, m.Hole)
+				}
+			})
+		}
+	}
+	if len(holes) != 1 {
+		t.Fatalf("holes %v", holes)
+	}
+	if got := holes[0].To - holes[0].From; got < 235*time.Millisecond || got > 245*time.Millisecond {
+		t.Errorf("five pictures of 40 ms leave a gap of %v", got)
+	}
+	tracker.Drop(viewer, camera, 1, 7) // of a flow that nobody knows
+}

@@ -100,6 +100,6 @@ func (m *Meter) restart(f *tap.Flow) {
 
 // anew begins the media's time at the last packet.
 func (m *Meter) anew(f *tap.Flow) {
-	m.holes = holes{pending: m.holes.pending[:0]}
+	m.holes = holes{pending: m.holes.pending[:0], dropped: m.holes.dropped[:0]}
 	m.newest, m.anchor, m.newestAt = m.extended, m.extended, f.Last
 }

@@ -1,6 +1,7 @@
 package rtp
 
 import (
+	"net/netip"
 	"time"
 
 	tap "github.com/debugsidecar/debugsidecar/bpf/rtp"
@@ -13,7 +14,9 @@ import (
 // The zero value is ready.
 type Tracker struct {
 	streams map[id]*tracked
-	round   uint64
+	// byKey has one of each flow, wherever it was seen.
+	byKey map[key]*tracked
+	round uint64
 }
 
 // id is what tells flows of one tap apart.
@@ -45,7 +48,7 @@ const (
 // is replaced; one that is missing in the snapshot has ended.
 func (t *Tracker) Update(flows []tap.Flow, now clock.Ktime, each func(sample.Stream, *tap.Flow, sample.Media)) {
 	if t.streams == nil {
-		t.streams = map[id]*tracked{}
+		t.streams, t.byKey = map[id]*tracked{}, map[key]*tracked{}
 	}
 	t.round++
 	for i := range flows {
@@ -55,6 +58,7 @@ func (t *Tracker) Update(flows []tap.Flow, now clock.Ktime, each func(sample.Str
 		if s == nil {
 			s = &tracked{stream: sample.Stream{Src: f.Src, Dst: f.Dst, SSRC: f.SSRC}}
 			t.streams[k] = s
+			t.byKey[k.key] = s
 			t.inherit(k, f)
 		}
 		s.round = t.round
@@ -80,6 +84,9 @@ func (t *Tracker) Update(flows []tap.Flow, now clock.Ktime, each func(sample.Str
 			each(s.stream, &s.flow, sample.Media{Known: true, Ended: true})
 		}
 		delete(t.streams, k)
+		if t.byKey[k.key] == s {
+			delete(t.byKey, k.key)
+		}
 	}
 }
 
@@ -87,6 +94,13 @@ func (t *Tracker) Update(flows []tap.Flow, now clock.Ktime, each func(sample.Str
 func (t *Tracker) Gap(g *tap.Gap) {
 	if s := t.streams[id{key{g.Src, g.Dst, g.SSRC}, g.Interface, g.Direction}]; s != nil {
 		s.meter.holes.add(g)
+	}
+}
+
+// Drop takes the timestamp of a packet that the kernel dropped behind the tap.
+func (t *Tracker) Drop(src, dst netip.AddrPort, ssrc, timestamp uint32) {
+	if s := t.byKey[key{src, dst, ssrc}]; s != nil {
+		s.meter.holes.drop(timestamp)
 	}
 }
 
