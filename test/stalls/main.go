@@ -23,10 +23,11 @@ import (
 
 // Detectors are tuned on the first, tested on the second, judged on the third.
 const (
-	TuningSeeds    = 1
-	GateSeeds      = 4001
-	// Those from 7001 to 7008 were looked at while the first detectors were made.
-	ReportingSeeds = 9001
+	TuningSeeds = 1
+	GateSeeds   = 4001
+	// Those from 7001 to 7008 and from 9001 to 9018 are used up: figures of them
+	// are in docs/benchmarks.md, and were seen before the next change.
+	ReportingSeeds = 9101
 )
 
 func main() {
