@@ -54,13 +54,17 @@ func (p *Probe) open(out io.Writer) error {
 		}
 	}
 	options.Token = serve.NewToken()
-	// In a pod it must be where the command line fetches it.
+	// In a pod it is where the command line fetches it. Without it there is no page;
+	// that must not be what keeps a pod from working.
 	if err := serve.WriteToken(filepath.Join(o.RunDir, "token"), options.Token); err != nil && !o.Local {
-		return err
+		p.lack("the page and the API", err)
 	}
 	err := p.openPush()
-	if err != nil {
+	switch {
+	case err != nil && o.Local:
 		return err
+	case err != nil:
+		p.lack("alerts pushed", err)
 	}
 	if p.pusher != nil {
 		options.Collectors = append(options.Collectors, p.pusher)
@@ -71,7 +75,7 @@ func (p *Probe) open(out io.Writer) error {
 	pod, local := p.server.Addrs()
 	// The port may be another than the usual one.
 	if err := os.WriteFile(filepath.Join(o.RunDir, "inside"), []byte(local.String()+"\n"), 0o644); err != nil && !o.Local {
-		return fmt.Errorf("telling the address of the page: %w", err)
+		p.lack("the page's address", err)
 	}
 	tier, why := p.tierWord()
 	p.log.Info("watching", "tier", tier, "why", why, "metrics", pod.String(), "inside", local.String(), "source", capture.Mask(o.Source))
@@ -79,6 +83,12 @@ func (p *Probe) open(out io.Writer) error {
 		fmt.Fprintf(out, "page     %s\nmetrics  http://%s/metrics\n", p.server.Link(), reachable(pod))
 	}
 	return nil
+}
+
+// lack notes what can't be had, and why.
+func (p *Probe) lack(what string, err error) {
+	p.sources.missing[what] = err.Error()
+	p.log.Error("not available", "figure", what, "why", err)
 }
 
 // reachable is an address that a browser of this machine understands.

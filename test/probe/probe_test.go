@@ -2,6 +2,8 @@ package probe_test
 
 import (
 	"net/http"
+	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"syscall"
@@ -192,4 +194,36 @@ func TestSecondSignalEndsItAtOnce(t *testing.T) {
 			return false
 		}
 	})
+}
+
+// What the administrator set wrongly, or a volume that is missing, costs what
+// depends on it and no more: a sidecar that ends may keep its pod from starting.
+func TestItGoesOnWithoutAPlaceForItsTokenAndWithWrongReceivers(t *testing.T) {
+	needsNamespace(t)
+	cmd := exec.Command(program, "video-probe", "--listen", "127.0.0.1:0", "--inside", "127.0.0.1:0",
+		"--run-dir", "/proc/nowhere", "--alertmanager", "ftp://alertmanager")
+	cmd.Env = append(os.Environ(), "DEBUGSIDECAR_POD=ingest", "DEBUGSIDECAR_NAMESPACE=video")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	out := &lines{}
+	cmd.Stdout, cmd.Stderr = out, out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(patience); !strings.Contains(out.String(), `"is":"Ready"`); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			_ = cmd.Process.Kill()
+			t.Fatalf("it is not ready:\n%s", out)
+		}
+	}
+	for _, what := range []string{"the page and the API", "alerts pushed"} {
+		if !strings.Contains(out.String(), what) {
+			t.Errorf("it does not say that there is no %s:\n%s", what, out)
+		}
+	}
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("it ended with %v", err)
+	}
 }
