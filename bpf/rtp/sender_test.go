@@ -5,11 +5,13 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
 
 	pion "github.com/pion/rtp"
+	"golang.org/x/sys/unix"
 
 	"github.com/debugsidecar/debugsidecar/bpf/internal/nettest"
 )
@@ -79,9 +81,38 @@ func dial(t *testing.T, ns *nettest.Namespace, to netip.AddrPort) *net.UDPConn {
 	return conn
 }
 
+// onOneProcessor keeps the caller on one processor until the function that it returns is called. A packet crosses a veth by the queue of the
+// sender's processor, so packets of a sender that moves may overtake each other,
+// and each who looks sees another order.
+func onOneProcessor(t *testing.T) (restore func()) {
+	t.Helper()
+	runtime.LockOSThread()
+	var all, one unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &all); err != nil {
+		t.Fatal(err)
+	}
+	for cpu := range len(all) * 64 {
+		if all.IsSet(cpu) {
+			one.Set(cpu)
+			break
+		}
+	}
+	if err := unix.SchedSetaffinity(0, &one); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		if err := unix.SchedSetaffinity(0, &all); err != nil {
+			t.Error(err) // the thread stays locked, and ends
+			return
+		}
+		runtime.UnlockOSThread()
+	}
+}
+
 // sendAll sends the packets of all streams in turn, and returns how many.
 func sendAll(t *testing.T, conns []*net.UDPConn, streams []stream, pause func()) (sent int) {
 	t.Helper()
+	defer onOneProcessor(t)()
 	for i := 0; ; i++ {
 		rest := false
 		for k, s := range streams {
