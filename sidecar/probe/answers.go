@@ -41,6 +41,9 @@ func (p *Probe) act(a answer.Answer) bool {
 	o := order{source: p.own.source}
 	switch a.Kind {
 	case answer.LowerSource:
+		if p.own.source == p.options.LowerSource {
+			return false // it plays already
+		}
 		o.source = p.options.LowerSource
 	case answer.Break:
 		o.after = breakFor

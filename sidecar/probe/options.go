@@ -43,11 +43,14 @@ type Options struct {
 	Pictures bool
 	// Alertmanagers and Webhooks are the URLs that alerts are pushed to.
 	Alertmanagers, Webhooks []string
-	// LowerSource is a source of less resolution, opened while the network does
-	// not carry Source; empty: never. Reopen and Break allow these answers.
+	// LowerSource is a source of less resolution, played instead from when the
+	// network did not carry Source; empty: never. Reopen and Break allow these answers.
 	LowerSource   string
 	Reopen, Break bool
-	// TokenFile is for these receivers.
+	// Receivers is a file with more of them, with what they take: tokens,
+	// certificates, a proxy.
+	Receivers string
+	// TokenFile is for Alertmanagers and Webhooks.
 	TokenFile string
 	// Log is how much is logged: debug, info, warn or error.
 	Log string
@@ -93,8 +96,9 @@ func (o *Options) BindFlags(fs *pflag.FlagSet) {
 	fs.BoolVar(&o.Pictures, "pictures", env("PICTURES", "") == "true", "show the live picture, to who has the token")
 	fs.StringSliceVar(&o.Alertmanagers, "alertmanager", list(env("ALERTMANAGERS", "")), "URL of an Alertmanager that alerts are pushed to; may be repeated")
 	fs.StringSliceVar(&o.Webhooks, "alert-webhook", list(env("ALERT_WEBHOOKS", "")), "URL that alerts are posted to as JSON; may be repeated")
+	fs.StringVar(&o.Receivers, "alert-receivers", env("ALERT_RECEIVERS", ""), "YAML file with a list of receivers: url, kind, tokenFile, caFile, certFile, keyFile, proxy")
 	fs.StringVar(&o.TokenFile, "alert-token-file", env("ALERT_TOKEN_FILE", ""), "file with the bearer token for these")
-	fs.StringVar(&o.LowerSource, "lower-source", env("LOWER_SOURCE", ""), "URL of the same stream in lower resolution, opened while the network does not carry the source")
+	fs.StringVar(&o.LowerSource, "lower-source", env("LOWER_SOURCE", ""), "URL of the same stream in lower resolution, played instead, from when the network did not carry the source")
 	fs.BoolVar(&o.Reopen, "reopen", env("REOPEN", "") == "true", "open the source again when the camera sends nothing")
 	fs.BoolVar(&o.Break, "break", env("BREAK", "") == "true", "close the own session for two minutes when the node is short of CPU or memory")
 	fs.StringVar(&o.Log, "log-level", env("LOG_LEVEL", "info"), "debug, info, warn or error")

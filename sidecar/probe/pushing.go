@@ -14,6 +14,13 @@ func (p *Probe) openPush() (err error) {
 	for _, url := range o.Webhooks {
 		receivers = append(receivers, push.Receiver{Kind: push.Webhook, URL: url, TokenFile: o.TokenFile})
 	}
+	if o.Receivers != "" {
+		more, err := push.ReadReceivers(o.Receivers)
+		if err != nil {
+			return err
+		}
+		receivers = append(receivers, more...)
+	}
 	if len(receivers) == 0 {
 		return nil
 	}
