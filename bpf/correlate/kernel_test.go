@@ -82,8 +82,9 @@ func TestEveryPacketThatAReceiverMissesIsTraced(t *testing.T) {
 		})
 	})
 
-	// Bursts overrun the shaper, and a reader that sleeps the socket's buffer;
-	// the sender leaves out every 50th packet itself.
+	// Of 200 packets the first 50 pass the shaper, one at a time, and overrun the
+	// socket's buffer, as nobody reads; the rest are a burst that overruns the
+	// shaper. The sender leaves out every 50th packet itself.
 	const packets = 3000
 	got := map[uint16]bool{}
 	read := func() {
@@ -118,7 +119,10 @@ func TestEveryPacketThatAReceiverMissesIsTraced(t *testing.T) {
 			if _, err := out.Write(b); err != nil {
 				return err
 			}
-			if i%100 == 99 {
+			switch {
+			case i%200 < 50:
+				time.Sleep(200 * time.Microsecond)
+			case i%200 == 199:
 				read()
 			}
 		}
