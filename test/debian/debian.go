@@ -50,6 +50,28 @@ func Newest(ctx context.Context, name string) (Package, error) {
 	return Package{name, m[1]}, nil
 }
 
+// newest returns what Newest does for each name. Where apt knows them all, it is
+// asked once, for it takes most of a second to read its lists.
+func newest(ctx context.Context, names []string) ([]Package, error) {
+	var packages []Package
+	if show, err := output(ctx, "apt-cache", append([]string{"show", "--no-all-versions"}, names...)...); err == nil {
+		if m := versionLine.FindAllStringSubmatch(show, -1); len(m) == len(names) {
+			for i, name := range names {
+				packages = append(packages, Package{name, m[i][1]})
+			}
+			return packages, nil
+		}
+	}
+	for _, name := range names {
+		p, err := Newest(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		packages = append(packages, p)
+	}
+	return packages, nil
+}
+
 // Depends returns the packages that a package depends on, by name.
 func (p Package) Depends(ctx context.Context) ([]string, error) {
 	text, err := output(ctx, "apt-cache", "depends", p.Name)
@@ -86,13 +108,9 @@ func (p Package) Unpack(ctx context.Context, dir string) error {
 // Tree returns a directory with the files of packages, from the cache if they are
 // there. report is told what takes long.
 func Tree(ctx context.Context, report func(string), names ...string) (string, error) {
-	var packages []Package
-	for _, name := range names {
-		p, err := Newest(ctx, name)
-		if err != nil {
-			return "", err
-		}
-		packages = append(packages, p)
+	packages, err := newest(ctx, names)
+	if err != nil {
+		return "", err
 	}
 	shelf, err := cache.NewShelf("debian")
 	if err != nil {
