@@ -11,6 +11,7 @@ package cluster
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -25,6 +26,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/debugsidecar/debugsidecar/test/cluster/build"
+	"github.com/debugsidecar/debugsidecar/test/cluster/internal/protocol"
 )
 
 const (
@@ -40,8 +42,12 @@ type Options struct {
 	// after Stop. Default: a temporary directory that Stop removes.
 	Dir string
 	// Components are started besides etcd and kube-apiserver.
-	// Default (nil): ControllerManager.
+	// Default (nil): ControllerManager, and Scheduler if there is a node.
 	Components []Component
+	// Node gives the cluster a node, on which pods run: containerd, runc, a
+	// kubelet and kube-proxy. It takes root and Debian's packages; where they
+	// can't be had, the error wraps ErrUnavailable.
+	Node bool
 	// APIServerArgs come after the usual arguments of kube-apiserver, as in
 	// "--enable-admission-plugins=AlwaysPullImages" (these add up).
 	APIServerArgs []string
@@ -67,6 +73,7 @@ type Cluster struct {
 	running   context.Context // until Stop, or until a program ends
 	over      context.CancelCauseFunc
 	helm      helm
+	node      *node // nil if there is none
 }
 
 // Start starts a control plane and returns when it can be used: the API server
@@ -78,6 +85,14 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 	}
 	if o.Components == nil {
 		o.Components = []Component{ControllerManager}
+		if o.Node {
+			o.Components = append(o.Components, Scheduler)
+		}
+	}
+	if o.Node {
+		if err := requireRoot(); err != nil {
+			return nil, err
+		}
 	}
 	binary, err := build.Kube(ctx, o.Log)
 	if err != nil {
@@ -90,7 +105,7 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 		if err == nil {
 			return c, nil
 		}
-		c.kill()
+		err = errors.Join(err, c.kill())
 		_ = c.held.Close()
 		if attempt < attempts && portTaken(err) {
 			_ = os.RemoveAll(c.dir)
@@ -107,8 +122,13 @@ func portTaken(err error) bool {
 
 func (c *Cluster) start(ctx context.Context, binary string, o Options) error {
 	begin := time.Now()
-	if err := c.prepare(o.Dir); err != nil {
+	if err := c.prepare(ctx, o); err != nil {
 		return err
+	}
+	if c.node != nil {
+		if err := c.run(c.node.programs.path("usr/bin/containerd"), containerd, c.containerdArgs()); err != nil {
+			return err
+		}
 	}
 	if err := c.run(binary, etcd, c.etcdArgs()); err != nil {
 		return err
@@ -130,6 +150,11 @@ func (c *Cluster) start(ctx context.Context, binary string, o Options) error {
 		}
 		controllers = controllers || component == ControllerManager
 	}
+	if c.node != nil {
+		if err := c.startNode(ctx, binary); err != nil {
+			return err
+		}
+	}
 	if controllers {
 		if err := c.waitFor(ctx, "/api/v1/namespaces/default/serviceaccounts/default"); err != nil {
 			return err
@@ -140,8 +165,8 @@ func (c *Cluster) start(ctx context.Context, binary string, o Options) error {
 }
 
 // prepare makes the directory and all the files that the programs read.
-func (c *Cluster) prepare(dir string) error {
-	if err := c.makeDir(dir); err != nil {
+func (c *Cluster) prepare(ctx context.Context, o Options) error {
+	if err := c.makeDir(o.Dir); err != nil {
 		return err
 	}
 	free, err := freePorts(3)
@@ -149,11 +174,21 @@ func (c *Cluster) prepare(dir string) error {
 		return err
 	}
 	c.ports = ports{api: free[0], etcd: free[1], etcdPeer: free[2]}
+	if o.Node {
+		if err := c.prepareNode(ctx, o.Dir == ""); err != nil {
+			return err
+		}
+	}
 	c.pki = pki{filepath.Join(c.dir, "pki")}
-	if err := c.pki.writeAll(net.ParseIP(address), net.ParseIP(serviceAddress)); err != nil {
+	if err := c.pki.writeAll(net.ParseIP(address), net.ParseIP(serviceAddress), net.ParseIP(nodeAddress)); err != nil {
 		return fmt.Errorf("making certificates: %w", err)
 	}
-	for _, user := range []string{"admin", string(ControllerManager), string(Scheduler)} {
+	if c.node != nil {
+		if err := errors.Join(c.writeContainerd(), c.writeKubelet(), c.writeProxy()); err != nil {
+			return err
+		}
+	}
+	for _, user := range []string{"admin", string(ControllerManager), string(Scheduler), kubelet, kubeProxy} {
 		if err := c.writeKubeconfig(user); err != nil {
 			return err
 		}
@@ -168,9 +203,13 @@ func (c *Cluster) prepare(dir string) error {
 }
 
 func (c *Cluster) run(binary, name string, args []string) error {
-	p, err := startProcess(binary, name, filepath.Join(c.dir, name+".log"), args, func(p *process) {
+	log := filepath.Join(c.dir, name+".log")
+	if c.node != nil {
+		return c.node.namespaces.start(protocol.Start{Name: name, Binary: binary, Args: args, Env: c.node.programs.env(), Log: log})
+	}
+	p, err := startProcess(binary, name, log, args, func(p *process) {
 		if c.running.Err() == nil {
-			c.over(p.earlyEnd())
+			c.over(newEarlyEnd(p.name, p.log, p.err))
 		}
 	})
 	if err != nil {
@@ -182,26 +221,32 @@ func (c *Cluster) run(binary, name string, args []string) error {
 
 // waitFor waits until the API server answers a GET of path with 200.
 func (c *Cluster) waitFor(ctx context.Context, path string) error {
+	return c.poll(ctx, path, func(ctx context.Context) error { return c.get(ctx, path, nil) })
+}
+
+// get gets what the API server has at path, and decodes it into object unless
+// that is nil.
+func (c *Cluster) get(ctx context.Context, path string, object any) error {
 	client, err := rest.HTTPClientFor(c.Config)
 	if err != nil {
 		return err
 	}
-	defer client.CloseIdleConnections()
-	return c.poll(ctx, path, func(ctx context.Context) error {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.Config.Host+path, nil)
-		if err != nil {
-			return err
-		}
-		resp, err := client.Do(req)
-		if err != nil {
-			return err
-		}
-		defer resp.Body.Close()
-		if resp.StatusCode != http.StatusOK {
-			return errors.New(resp.Status)
-		}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.Config.Host+path, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("GET %s: %s", path, resp.Status)
+	}
+	if object == nil {
 		return nil
-	})
+	}
+	return json.NewDecoder(resp.Body).Decode(object)
 }
 
 // poll calls try until it returns nil, while the cluster's programs run.
@@ -230,7 +275,9 @@ var errStopped = errors.New("the cluster was stopped")
 // Stop ends all programs, at once, for there is nothing to save. It returns when
 // they are gone. Calling it again does nothing.
 func (c *Cluster) Stop() error {
-	c.kill()
+	if err := c.kill(); err != nil {
+		return err
+	}
 	if c.held == nil {
 		return nil
 	}
@@ -239,11 +286,15 @@ func (c *Cluster) Stop() error {
 }
 
 // kill ends the programs, those first that need the others.
-func (c *Cluster) kill() {
+func (c *Cluster) kill() error {
 	c.over(errStopped)
+	if c.node != nil && c.node.namespaces != nil {
+		return c.node.namespaces.close()
+	}
 	for _, p := range slices.Backward(c.processes) {
 		p.kill()
 	}
+	return nil
 }
 
 // Wait returns nil after Stop, and an error as soon as a program of the cluster

@@ -24,7 +24,7 @@ const (
 	apiServer = "kube-apiserver"
 )
 
-// Addresses of Services, which nothing routes.
+// Addresses of Services, which nothing routes where there is no node.
 const (
 	serviceCIDR    = "10.96.0.0/16"
 	serviceAddress = "10.96.0.1" // of the Service kubernetes
@@ -60,35 +60,47 @@ func (c *Cluster) etcdArgs() []string {
 }
 
 func (c *Cluster) apiServerArgs() []string {
-	return []string{
+	reach := []string{
 		"--bind-address=" + address,
-		"--secure-port=" + strconv.Itoa(c.ports.api),
 		"--advertise-address=" + address,
 		// The Service kubernetes can't have an endpoint on loopback.
 		"--endpoint-reconciler-type=none",
-		"--etcd-servers=" + c.url(c.ports.etcd),
-		"--etcd-cafile=" + c.pki.path("etcd-ca.crt"),
-		"--etcd-certfile=" + c.pki.path("apiserver-etcd-client.crt"),
-		"--etcd-keyfile=" + c.pki.path("apiserver-etcd-client.key"),
-		"--tls-cert-file=" + c.pki.path("apiserver.crt"),
-		"--tls-private-key-file=" + c.pki.path("apiserver.key"),
-		"--client-ca-file=" + c.pki.path("ca.crt"),
-		"--requestheader-client-ca-file=" + c.pki.path("front-proxy-ca.crt"),
+	}
+	if c.node != nil {
+		reach = []string{
+			"--bind-address=0.0.0.0",
+			"--advertise-address=" + nodeAddress,
+			"--kubelet-preferred-address-types=InternalIP",
+			"--kubelet-certificate-authority=" + c.pki.path("ca.crt"),
+			"--kubelet-client-certificate=" + c.pki.path("apiserver-kubelet-client.crt"),
+			"--kubelet-client-key=" + c.pki.path("apiserver-kubelet-client.key"),
+		}
+	}
+	return append(reach,
+		"--secure-port="+strconv.Itoa(c.ports.api),
+		"--etcd-servers="+c.url(c.ports.etcd),
+		"--etcd-cafile="+c.pki.path("etcd-ca.crt"),
+		"--etcd-certfile="+c.pki.path("apiserver-etcd-client.crt"),
+		"--etcd-keyfile="+c.pki.path("apiserver-etcd-client.key"),
+		"--tls-cert-file="+c.pki.path("apiserver.crt"),
+		"--tls-private-key-file="+c.pki.path("apiserver.key"),
+		"--client-ca-file="+c.pki.path("ca.crt"),
+		"--requestheader-client-ca-file="+c.pki.path("front-proxy-ca.crt"),
 		"--requestheader-allowed-names=front-proxy-client",
 		"--requestheader-username-headers=X-Remote-User",
 		"--requestheader-group-headers=X-Remote-Group",
 		"--requestheader-extra-headers-prefix=X-Remote-Extra-",
-		"--proxy-client-cert-file=" + c.pki.path("front-proxy-client.crt"),
-		"--proxy-client-key-file=" + c.pki.path("front-proxy-client.key"),
+		"--proxy-client-cert-file="+c.pki.path("front-proxy-client.crt"),
+		"--proxy-client-key-file="+c.pki.path("front-proxy-client.key"),
 		"--service-account-issuer=https://kubernetes.default.svc.cluster.local",
-		"--service-account-signing-key-file=" + c.pki.path("sa.key"),
-		"--service-account-key-file=" + c.pki.path("sa.pub"),
-		"--service-cluster-ip-range=" + serviceCIDR,
+		"--service-account-signing-key-file="+c.pki.path("sa.key"),
+		"--service-account-key-file="+c.pki.path("sa.pub"),
+		"--service-cluster-ip-range="+serviceCIDR,
 		"--authorization-mode=Node,RBAC",
 		"--enable-admission-plugins=NodeRestriction",
 		"--allow-privileged=true",
 		"--profiling=false",
-	}
+	)
 }
 
 // args returns the arguments of a component, which has no port of its own.

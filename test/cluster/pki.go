@@ -34,8 +34,9 @@ type authority struct {
 // path returns the file with a certificate (".crt") or a key (".key").
 func (p pki) path(file string) string { return filepath.Join(p.dir, file) }
 
-// writeAll makes everything that the control plane needs.
-func (p pki) writeAll(address net.IP, service net.IP) error {
+// writeAll makes everything that the control plane needs. The API server is
+// reached at the addresses.
+func (p pki) writeAll(addresses ...net.IP) error {
 	if err := os.MkdirAll(p.dir, 0o700); err != nil {
 		return err
 	}
@@ -54,20 +55,26 @@ func (p pki) writeAll(address net.IP, service net.IP) error {
 	server := certificate{
 		name:      "kube-apiserver",
 		dns:       []string{"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"},
-		addresses: []net.IP{address, service},
+		addresses: addresses,
 	}
 	for _, c := range []struct {
 		by   authority
 		file string
 		certificate
 	}{
-		{etcd, "etcd", certificate{name: "etcd", addresses: []net.IP{address}, client: true}},
+		{etcd, "etcd", certificate{name: "etcd", addresses: []net.IP{net.ParseIP(address)}, client: true}},
 		{etcd, "apiserver-etcd-client", certificate{name: "kube-apiserver", client: true}},
 		{cluster, "apiserver", server},
 		{frontProxy, "front-proxy-client", certificate{name: "front-proxy-client", client: true}},
 		{cluster, "admin", certificate{name: "kubernetes-admin", groups: []string{"system:masters"}, client: true}},
 		{cluster, string(ControllerManager), certificate{name: "system:kube-controller-manager", client: true}},
 		{cluster, string(Scheduler), certificate{name: "system:kube-scheduler", client: true}},
+		{cluster, kubeProxy, certificate{name: "system:kube-proxy", client: true}},
+		{cluster, "apiserver-kubelet-client", certificate{name: "kube-apiserver-kubelet-client", groups: []string{"system:masters"}, client: true}},
+		{cluster, kubelet, certificate{
+			name: "system:node:" + NodeName, groups: []string{"system:nodes"}, client: true,
+			dns: []string{NodeName}, addresses: []net.IP{net.ParseIP(nodeAddress)},
+		}},
 	} {
 		if err := p.issue(c.by, c.file, c.certificate); err != nil {
 			return err

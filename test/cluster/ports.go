@@ -39,3 +39,19 @@ func freePorts(n int) ([]int, error) {
 	}
 	return nil, fmt.Errorf("found no %d free ports from %d to %d on %s", n, firstPort, lastPort, address)
 }
+
+// listen returns a listener on a port that nothing else listens on.
+func listen() (*net.TCPListener, error) {
+	var err error
+	for range attempts {
+		var free []int
+		if free, err = freePorts(1); err != nil {
+			break
+		}
+		var l net.Listener
+		if l, err = net.Listen("tcp", net.JoinHostPort(address, strconv.Itoa(free[0]))); err == nil {
+			return l.(*net.TCPListener), nil
+		}
+	}
+	return nil, err
+}

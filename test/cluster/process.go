@@ -77,18 +77,17 @@ func (e *earlyEnd) Error() string {
 	return fmt.Sprintf("%s ended by itself (%v); its last lines:\n%s\nthe whole log is %s", e.name, e.err, e.tail, e.log)
 }
 
-// earlyEnd describes the end of a program that ended.
-func (p *process) earlyEnd() *earlyEnd {
-	err := p.err
+// newEarlyEnd describes the end of a program that ended.
+func newEarlyEnd(name, log string, err error) *earlyEnd {
 	if err == nil {
 		err = errors.New("exit status 0")
 	}
-	return &earlyEnd{p.name, p.tail(), p.log, err}
+	return &earlyEnd{name, tail(log), log, err}
 }
 
-// tail returns the last lines of the log.
-func (p *process) tail() string {
-	f, err := os.Open(p.log)
+// tail returns the last lines of a log.
+func tail(log string) string {
+	f, err := os.Open(log)
 	if err != nil {
 		return err.Error()
 	}

@@ -1,0 +1,50 @@
+// Package protocol is what a cluster with a node and the processes that hold it
+// say to each other.
+//
+// The keeper stays in the namespaces of whoever started it. It starts init, the
+// first process of the node's namespaces, which starts all others. The caller
+// writes Start values to init and reads Event values from both, as lines of JSON.
+package protocol
+
+// Files that the keeper and init get besides their standard ones.
+const (
+	Commands = 3 // Start values; the node ends where they do
+	Events   = 4 // Event values
+	Relay    = 5 // a listener outside, for connections to Setup.Relay
+)
+
+// Orderly is written to the keeper's standard input by a caller who ends the
+// node and removes its directory himself, or keeps it. Where the input ends
+// without, the caller died.
+const Orderly = "orderly"
+
+// Setup says how a node is made. It is the argument of keeper and init, as JSON.
+type Setup struct {
+	Name      string // of the host
+	Address   string // of the node, with its prefix's length
+	Dir       string // of the cluster
+	Temporary bool   // Dir is removed if the caller dies
+	Cgroup    string // name of a new cgroup below each hierarchy's root
+	Relay     string // address in the node's network namespace
+}
+
+// Start asks init to start a program.
+type Start struct {
+	Name   string // argument 0
+	Binary string
+	Args   []string
+	Env    []string
+	Log    string // file of its output
+}
+
+// Event is one of these.
+type Event struct {
+	Init    int    `json:",omitempty"` // init's process, as the caller knows it
+	Ready   bool   `json:",omitempty"` // the namespaces are made
+	Started string `json:",omitempty"` // a program, as Process
+	Ended   string `json:",omitempty"` // a program, with Status
+	Process int    `json:",omitempty"` // in the node's PID namespace
+	Status  string `json:",omitempty"`
+	Failed  string `json:",omitempty"` // why the node can't be made, or Started could not
+	Missing bool   `json:",omitempty"` // what Failed is that this machine lacks something
+}

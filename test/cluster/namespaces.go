@@ -1,0 +1,190 @@
+package cluster
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+
+	"github.com/debugsidecar/debugsidecar/test/cluster/internal/protocol"
+)
+
+// namespaces are those that a cluster with a node runs in. They end, and with
+// them all processes, mounts and cgroups, when close is called and when this
+// process ends in any other way (cmd/node).
+type namespaces struct {
+	init   int // process that is in all of them
+	keeper *exec.Cmd
+	alive  *os.File // the keeper's standard input
+
+	commands *json.Encoder
+	toInit   *os.File
+	events   *json.Decoder
+	fromInit *os.File
+	log      string
+
+	mu      sync.Mutex
+	closed  bool
+	running map[string]*inside // by name
+	ended   func(error)
+	reading sync.WaitGroup
+}
+
+// inside is a program in the namespaces.
+type inside struct {
+	log     string
+	pid     int // in the PID namespace
+	started chan error
+}
+
+// enter makes namespaces. relay is a listener for connections to the address of
+// the same name in setup, and ended is called once if a program that was started
+// ends, or all do.
+func enter(binary string, setup protocol.Setup, relay *net.TCPListener, ended func(error)) (_ *namespaces, err error) {
+	text, err := json.Marshal(setup)
+	if err != nil {
+		return nil, err
+	}
+	n := &namespaces{running: map[string]*inside{}, ended: ended, log: filepath.Join(setup.Dir, "node.log")}
+	log, err := os.OpenFile(n.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	var theirs []*os.File
+	defer func() {
+		for _, f := range theirs {
+			_ = f.Close()
+		}
+	}()
+	var stdin, commands, events *os.File
+	for _, pipe := range []struct{ read, write **os.File }{{&stdin, &n.alive}, {&commands, &n.toInit}, {&n.fromInit, &events}} {
+		if *pipe.read, *pipe.write, err = os.Pipe(); err != nil {
+			return nil, err
+		}
+	}
+	listener, err := relay.File()
+	if err != nil {
+		return nil, err
+	}
+	theirs = []*os.File{stdin, commands, events, listener}
+	n.keeper = exec.Command(binary, "keep", string(text))
+	n.keeper.Stdin, n.keeper.Stdout, n.keeper.Stderr = stdin, log, log
+	n.keeper.ExtraFiles = theirs[1:] // protocol.Commands, Events, Relay
+	n.keeper.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := n.keeper.Start(); err != nil {
+		return nil, fmt.Errorf("starting the node's keeper: %w", err)
+	}
+	n.commands, n.events = json.NewEncoder(n.toInit), json.NewDecoder(n.fromInit)
+	// Their ends have to be closed here for the loop to end with them.
+	for _, f := range theirs {
+		_ = f.Close()
+	}
+	theirs = nil
+	if err := n.untilReady(); err != nil {
+		return nil, errors.Join(err, n.close())
+	}
+	n.reading.Go(n.read)
+	return n, nil
+}
+
+func (n *namespaces) untilReady() error {
+	for {
+		var e protocol.Event
+		if err := n.events.Decode(&e); err != nil {
+			return fmt.Errorf("the node's keeper ended (%w); its log is %s", err, n.log)
+		}
+		switch {
+		case e.Failed != "" && e.Missing:
+			return fmt.Errorf("%w: %s", ErrUnavailable, e.Failed)
+		case e.Failed != "":
+			return fmt.Errorf("preparing the node's namespaces: %s", e.Failed)
+		case e.Ready:
+			return nil
+		case e.Init != 0:
+			n.init = e.Init
+		}
+	}
+}
+
+// start starts a program and returns when it runs.
+func (n *namespaces) start(s protocol.Start) error {
+	p := &inside{log: s.Log, started: make(chan error, 1)}
+	n.mu.Lock()
+	n.running[s.Name] = p
+	err := n.commands.Encode(s)
+	n.mu.Unlock()
+	if err != nil {
+		return fmt.Errorf("starting %s in the node: %w", s.Name, err)
+	}
+	if err := <-p.started; err != nil {
+		return fmt.Errorf("starting %s in the node: %w", s.Name, err)
+	}
+	return nil
+}
+
+// read handles what init tells until there is no init.
+func (n *namespaces) read() {
+	for {
+		var e protocol.Event
+		err := n.events.Decode(&e)
+		n.mu.Lock()
+		if err != nil {
+			n.over(err)
+			n.mu.Unlock()
+			return
+		}
+		p := n.running[e.Started+e.Ended]
+		switch {
+		case p == nil:
+		case e.Failed != "":
+			p.started <- errors.New(e.Failed)
+		case e.Started != "":
+			p.pid = e.Process
+			p.started <- nil
+		case !n.closed:
+			n.ended(newEarlyEnd(e.Ended, p.log, errors.New(e.Status)))
+		}
+		n.mu.Unlock()
+	}
+}
+
+// over is called when init ended.
+func (n *namespaces) over(err error) {
+	if !n.closed {
+		n.ended(fmt.Errorf("the node ended by itself (%w); its log is %s", err, n.log))
+	}
+	for _, p := range n.running {
+		select {
+		case p.started <- io.ErrUnexpectedEOF:
+		default: // it has started
+		}
+	}
+}
+
+// close ends all that is in the namespaces, and returns when nothing is left.
+func (n *namespaces) close() error {
+	n.mu.Lock()
+	if n.closed {
+		n.mu.Unlock()
+		return nil
+	}
+	n.closed = true
+	n.mu.Unlock()
+	_, _ = io.WriteString(n.alive, protocol.Orderly) // it may have ended
+	_ = n.alive.Close()
+	err := n.keeper.Wait()
+	n.reading.Wait()
+	_ = n.toInit.Close()
+	_ = n.fromInit.Close()
+	if err != nil {
+		return fmt.Errorf("ending the node: %w; its log is %s", err, n.log)
+	}
+	return nil
+}
