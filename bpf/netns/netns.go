@@ -62,9 +62,16 @@ func Do(path string, fn func() error) error {
 	defer f.Close()
 	done := make(chan error, 1)
 	go func() {
-		// Never unlocked: the thread ends with the goroutine, so nobody else
-		// ever finds himself in this namespace.
+		// Unlocked only on its way back, so nobody else ever finds himself in
+		// this namespace: a locked thread ends with its goroutine. The process's
+		// first thread never ends, and would hold the namespace.
 		runtime.LockOSThread()
+		own, err := os.Open("/proc/thread-self/ns/net")
+		if err != nil {
+			done <- fmt.Errorf("network namespace: %w", err)
+			return
+		}
+		defer own.Close()
 		if err := unix.Setns(int(f.Fd()), unix.CLONE_NEWNET); err != nil {
 			if errors.Is(err, unix.EPERM) {
 				err = errors.New("needs CAP_SYS_ADMIN")
@@ -72,7 +79,11 @@ func Do(path string, fn func() error) error {
 			done <- fmt.Errorf("entering network namespace %s: %w", path, err)
 			return
 		}
-		done <- fn()
+		err = fn()
+		if unix.Setns(int(own.Fd()), unix.CLONE_NEWNET) == nil {
+			runtime.UnlockOSThread()
+		}
+		done <- err
 	}()
 	return <-done
 }
