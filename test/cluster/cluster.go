@@ -275,14 +275,12 @@ var errStopped = errors.New("the cluster was stopped")
 // Stop ends all programs, at once, for there is nothing to save. It returns when
 // they are gone. Calling it again does nothing.
 func (c *Cluster) Stop() error {
-	if err := c.kill(); err != nil {
+	err := c.kill()
+	if c.held == nil {
 		return err
 	}
-	if c.held == nil {
-		return nil
-	}
 	defer c.held.Close()
-	return os.RemoveAll(c.dir)
+	return errors.Join(err, os.RemoveAll(c.dir))
 }
 
 // kill ends the programs, those first that need the others.

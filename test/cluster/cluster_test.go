@@ -240,16 +240,7 @@ func (c *Cluster) memory(t *testing.T) map[string]int {
 	return m
 }
 
-// alive tells whether a process runs. One that ended and that nobody waited for
-// doesn't.
-func alive(pid int) bool {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return false
-	}
-	_, after, _ := strings.Cut(string(stat), ") ")
-	return !strings.HasPrefix(after, "Z")
-}
+func alive(pid int) bool { return !gone(pid) }
 
 // eventually waits until f returns nil.
 func eventually(t *testing.T, what string, f func() error) {

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/debugsidecar/debugsidecar/test/cluster/internal/protocol"
 )
 
 // containerdSocket is in the node's own /run.
@@ -52,7 +54,7 @@ disabled_plugins = [
       [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
         BinaryName = %[8]q
         SystemdCgroup = false
-`, c.nodeFile("containerd"), containerdSocket, c.nodeFile("opt"), pauseImage, limited,
+`, filepath.Join(protocol.Short, "containerd"), containerdSocket, c.nodeFile("opt"), pauseImage, limited,
 		p.path("usr/lib/cni"), c.nodeFile("cni"), p.path("usr/sbin/runc"))
 	if err := os.MkdirAll(c.nodeFile("cni"), 0o700); err != nil {
 		return err

@@ -3,6 +3,9 @@ package cluster
 import (
 	"fmt"
 	"os"
+	"path/filepath"
+
+	"github.com/debugsidecar/debugsidecar/test/cluster/internal/protocol"
 )
 
 // writeKubelet writes the kubelet's configuration. Quoted text is YAML, too.
@@ -49,7 +52,7 @@ func (c *Cluster) kubeletArgs() []string {
 	return []string{
 		"--config=" + c.nodeFile("kubelet.yaml"),
 		"--kubeconfig=" + c.kubeconfig(kubelet),
-		"--root-dir=" + c.nodeFile("kubelet"),
+		"--root-dir=" + filepath.Join(protocol.Short, "kubelet"),
 		"--cert-dir=" + c.nodeFile("kubelet-pki"),
 		"--hostname-override=" + NodeName,
 		"--node-ip=" + nodeAddress,

@@ -9,9 +9,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
+	"time"
 
+	"github.com/debugsidecar/debugsidecar/test/cluster/internal/cgroups"
 	"github.com/debugsidecar/debugsidecar/test/cluster/internal/protocol"
 )
 
@@ -19,6 +22,7 @@ import (
 // them all processes, mounts and cgroups, when close is called and when this
 // process ends in any other way (cmd/node).
 type namespaces struct {
+	cgroup string
 	init   int // process that is in all of them
 	keeper *exec.Cmd
 	alive  *os.File // the keeper's standard input
@@ -51,7 +55,7 @@ func enter(binary string, setup protocol.Setup, relay *net.TCPListener, ended fu
 	if err != nil {
 		return nil, err
 	}
-	n := &namespaces{running: map[string]*inside{}, ended: ended, log: filepath.Join(setup.Dir, "node.log")}
+	n := &namespaces{cgroup: setup.Cgroup, running: map[string]*inside{}, ended: ended, log: filepath.Join(setup.Dir, "node.log")}
 	log, err := os.OpenFile(n.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, err
@@ -179,12 +183,29 @@ func (n *namespaces) close() error {
 	n.mu.Unlock()
 	_, _ = io.WriteString(n.alive, protocol.Orderly) // it may have ended
 	_ = n.alive.Close()
-	err := n.keeper.Wait()
+	kept := n.keeper.Wait()
 	n.reading.Wait()
 	_ = n.toInit.Close()
 	_ = n.fromInit.Close()
-	if err != nil {
+	if kept == nil {
+		return nil
+	}
+	// It did not do its work; somebody may have killed it.
+	for deadline := time.Now().Add(patience); !gone(n.init); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			return fmt.Errorf("ending the node: %w, and its first process, %d, is still there; its log is %s", kept, n.init, n.log)
+		}
+	}
+	if err := cgroups.Remove(n.cgroup); err != nil {
 		return fmt.Errorf("ending the node: %w; its log is %s", err, n.log)
 	}
 	return nil
+}
+
+// gone tells whether a process ended. One that ended and that nobody waited for
+// has. That of a PID namespace ends after all others in it.
+func gone(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	_, after, _ := strings.Cut(string(stat), ") ")
+	return err != nil || strings.HasPrefix(after, "Z")
 }

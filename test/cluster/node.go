@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -13,6 +12,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/debugsidecar/debugsidecar/test/cluster/internal/cgroups"
 	"github.com/debugsidecar/debugsidecar/test/cluster/internal/protocol"
 )
 
@@ -50,8 +50,11 @@ type node struct {
 // prepareNode makes the node's namespaces, and a relay outside that makes the
 // API server's port reachable.
 func (c *Cluster) prepareNode(ctx context.Context, temporary bool) error {
-	c.node = &node{cgroup: fmt.Sprintf("debugsidecar-%d-%08x", os.Getpid(), rand.Uint32())}
-	var err error
+	name, err := cgroups.NewName()
+	if err != nil {
+		return err
+	}
+	c.node = &node{cgroup: name}
 	if c.node.programs, err = findPrograms(ctx, c.nodeFile("bin"), c.log); err != nil {
 		return err
 	}

@@ -10,9 +10,12 @@ import (
 	"time"
 )
 
-// asParent, when set, makes the test binary start a cluster, write its
-// description to standard output, and wait for a death of its own.
+// asParent, when set, makes the test binary start a cluster, with a node if it is
+// "node", write its description to standard output, and wait for a death of its own.
 const asParent = "DEBUGSIDECAR_TEST_CLUSTER_PARENT"
+
+// unavailable is the exit status of a parent that can't have a node.
+const unavailable = 77
 
 // orphanage is how long the programs may live on after their parent's death.
 const orphanage = 10 * time.Second
@@ -25,19 +28,39 @@ func TestMain(m *testing.M) {
 }
 
 func parent() int {
-	c, err := Start(context.Background(), Options{Log: func(line string) { os.Stderr.WriteString(line + "\n") }})
+	ctx := context.Background()
+	withNode := os.Getenv(asParent) == "node"
+	c, err := Start(ctx, Options{Node: withNode, Log: func(line string) { os.Stderr.WriteString(line + "\n") }})
+	if errors.Is(err, ErrUnavailable) {
+		os.Stderr.WriteString(err.Error() + "\n")
+		return unavailable
+	}
 	if err != nil {
 		os.Stderr.WriteString(err.Error() + "\n")
 		return 1
 	}
-	if err := json.NewEncoder(os.Stdout).Encode(c.pids()); err != nil {
+	var description any = c.pids()
+	if withNode {
+		err := c.runCamera(ctx)
+		if err == nil {
+			description, err = c.traces()
+		}
+		if err != nil {
+			os.Stderr.WriteString(err.Error() + "\n")
+			return 1
+		}
+	}
+	if err := json.NewEncoder(os.Stdout).Encode(description); err != nil {
 		return 1
 	}
 	_ = c.Wait(context.Background())
 	return 1
 }
 
-func TestNothingOutlivesAKilledParent(t *testing.T) {
+// killParent starts a parent, kills it once its cluster is up, and returns when
+// that was and how it described the cluster.
+func killParent[description any](t *testing.T, kind string) (killed time.Time, d description) {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("starts a Kubernetes control plane; run without -short")
 	}
@@ -46,8 +69,8 @@ func TestNothingOutlivesAKilledParent(t *testing.T) {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), self)
-	// The killed parent can't remove its directory.
-	cmd.Env = append(os.Environ(), asParent+"=1", "TMPDIR="+t.TempDir())
+	// Without a node, the killed parent's directory stays.
+	cmd.Env = append(os.Environ(), asParent+"="+kind, "TMPDIR="+t.TempDir())
 	cmd.Stderr = os.Stderr
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
@@ -56,20 +79,26 @@ func TestNothingOutlivesAKilledParent(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	var pids map[string]int
-	if err := json.NewDecoder(stdout).Decode(&pids); err != nil {
-		t.Fatal(errors.Join(err, cmd.Wait()))
-	}
-	for name, pid := range pids {
-		if !alive(pid) {
-			t.Fatalf("%s (%d) doesn't run", name, pid)
+	if err := json.NewDecoder(stdout).Decode(&d); err != nil {
+		err = errors.Join(err, cmd.Wait())
+		if cmd.ProcessState.ExitCode() == unavailable {
+			t.Skip(ErrUnavailable)
 		}
+		t.Fatal(err)
 	}
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	killed := time.Now()
+	killed = time.Now()
 	_ = cmd.Wait()
+	return killed, d
+}
+
+func TestNothingOutlivesAKilledParent(t *testing.T) {
+	killed, pids := killParent[map[string]int](t, "control plane")
+	if len(pids) != 3 {
+		t.Errorf("processes are %v", pids)
+	}
 	for name, pid := range pids {
 		for alive(pid) {
 			if time.Since(killed) > orphanage {

@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"syscall"
 
+	"github.com/debugsidecar/debugsidecar/test/cluster/internal/cgroups"
 	"github.com/debugsidecar/debugsidecar/test/cluster/internal/protocol"
 )
 
@@ -23,8 +24,7 @@ func keep(setup protocol.Setup, events *os.File) error {
 	if err := os.Chdir("/"); err != nil {
 		return err
 	}
-	groups, err := makeCgroups(setup.Cgroup)
-	if err != nil {
+	if err := errors.Join(cgroups.Sweep(), cgroups.Make(setup.Cgroup)); err != nil {
 		_ = tell.Encode(protocol.Event{Failed: err.Error()})
 		return err
 	}
@@ -40,7 +40,7 @@ func keep(setup protocol.Setup, events *os.File) error {
 			Failed:  "making namespaces: " + err.Error(),
 			Missing: errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.ENOSYS) || errors.Is(err, syscall.EINVAL),
 		})
-		return errors.Join(err, groups.remove())
+		return errors.Join(err, cgroups.Remove(setup.Cgroup))
 	}
 	_ = tell.Encode(protocol.Event{Init: cmd.Process.Pid})
 	for _, f := range cmd.ExtraFiles { // else their other ends don't notice init's end
@@ -59,7 +59,7 @@ func keep(setup protocol.Setup, events *os.File) error {
 		close(told)
 	}()
 	_ = cmd.Wait() // returns when all processes of the namespace are gone
-	err = groups.remove()
+	err := cgroups.Remove(setup.Cgroup)
 	select {
 	case text := <-said:
 		if text != protocol.Orderly && setup.Temporary {

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"github.com/debugsidecar/debugsidecar/test/cluster/internal/protocol"
 )
 
 // tunables are settings of the whole machine that a kubelet sets as it starts.
@@ -39,7 +41,12 @@ func mounts(dir string) error {
 		return err
 	}
 	defer place.Close()
-	upper, work := filepath.Join(dir, "node", "lib"), filepath.Join(dir, "node", "work")
+	own, err := os.Open(filepath.Join(dir, "node"))
+	if err != nil {
+		return err
+	}
+	defer own.Close()
+	upper, work := filepath.Join(own.Name(), "lib"), filepath.Join(own.Name(), "work")
 	for _, d := range []string{upper, work} {
 		if err := os.MkdirAll(d, 0o755); err != nil {
 			return err
@@ -60,6 +67,12 @@ func mounts(dir string) error {
 	if err := show(place); err != nil {
 		return err
 	}
+	if err := os.Mkdir(protocol.Short, 0o700); err != nil {
+		return err
+	}
+	if err := bind(own, protocol.Short); err != nil {
+		return err
+	}
 	if err := hideTunables(); err != nil {
 		return err
 	}
@@ -75,6 +88,11 @@ func mount(source, target, kind string, flags uintptr, data string) error {
 		return fmt.Errorf("mounting %s on %s: %w", kind, target, err)
 	}
 	return nil
+}
+
+// bind makes an open directory visible at a path.
+func bind(dir *os.File, target string) error {
+	return mount(fmt.Sprintf("/proc/self/fd/%d", dir.Fd()), target, "directory", syscall.MS_BIND|syscall.MS_REC, "")
 }
 
 // needOverlay tells whether the kernel has overlayfs. A module is loaded by the
@@ -108,7 +126,7 @@ func show(place *os.File) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	return mount(fmt.Sprintf("/proc/self/fd/%d", place.Fd()), dir, "", syscall.MS_BIND|syscall.MS_REC, "")
+	return bind(place, dir)
 }
 
 func hideTunables() error {
@@ -124,7 +142,7 @@ func hideTunables() error {
 		if err := os.WriteFile(file, []byte(value+"\n"), 0o644); err != nil {
 			return err
 		}
-		if err := mount(file, target, "", syscall.MS_BIND, ""); err != nil {
+		if err := mount(file, target, "a file", syscall.MS_BIND, ""); err != nil {
 			return err
 		}
 	}

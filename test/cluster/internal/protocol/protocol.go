@@ -13,6 +13,10 @@ const (
 	Relay    = 5 // a listener outside, for connections to Setup.Relay
 )
 
+// Short is where Setup.Dir's directory node is, too, within the node: a path of
+// a socket may have only some 100 characters.
+const Short = "/run/debugsidecar"
+
 // Orderly is written to the keeper's standard input by a caller who ends the
 // node and removes its directory himself, or keeps it. Where the input ends
 // without, the caller died.
