@@ -1,12 +1,20 @@
-// Package cluster starts a real Kubernetes control plane on loopback, for tests
-// and for trying things out: etcd, kube-apiserver and kube-controller-manager of
-// one release, with a PKI, RBAC and the admission plugins of a real cluster.
+// Package cluster starts a real Kubernetes on loopback, for tests and for trying
+// things out: etcd, kube-apiserver and kube-controller-manager of one release,
+// with a PKI, RBAC and the admission plugins of a real cluster.
 //
-// There is no node. Pods can be created and stay pending; a webhook is reached
-// by a URL on loopback.
+// Without a node it takes no privileges. Pods can be created and stay pending; a
+// webhook is reached by a URL on loopback.
 //
-// The programs end when Stop is called, and when the process that started them
-// ends in any other way, SIGKILL included. It takes no privileges.
+// With a node (Options.Node) pods run. All of it, the API server too, is then in
+// namespaces of its own (network, mounts, processes, IPC, host name), so that it
+// changes nothing on the machine: the API server reaches pods and Services, and
+// a relay makes it reachable from outside, under the same address. What is on
+// the machine's loopback can't be reached from inside, and neither can any
+// other network: images come by LoadImage. There is no cluster DNS, no hostPort
+// and nothing that enforces a NetworkPolicy.
+//
+// Everything ends when Stop is called, and when the process that started it ends
+// in any other way, SIGKILL included.
 package cluster
 
 import (
@@ -63,6 +71,10 @@ type Cluster struct {
 	Config *rest.Config
 	// Bin is the directory of kubectl and of the programs of Kubernetes.
 	Bin string
+	// NodeTools is the directory of two programs for people, if there is a node:
+	// ctr, containerd's client, and in-node, which runs a program in the node's
+	// network and mounts.
+	NodeTools string
 
 	dir       string
 	held      *os.File // lock of a temporary directory; nil if dir is not one
@@ -107,6 +119,9 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 		}
 		err = errors.Join(err, c.kill())
 		_ = c.held.Close()
+		if o.Dir == "" && errors.Is(err, ErrUnavailable) { // nothing to look at
+			_ = os.RemoveAll(c.dir)
+		}
 		if attempt < attempts && portTaken(err) {
 			_ = os.RemoveAll(c.dir)
 			continue

@@ -34,8 +34,7 @@ func (c *Cluster) LoadImage(ctx context.Context, archive string) error {
 
 // ctr runs containerd's client.
 func (c *Cluster) ctr(ctx context.Context, args ...string) (string, error) {
-	socket := fmt.Sprintf("/proc/%d/root%s", c.node.namespaces.init, containerdSocket)
-	cmd := exec.CommandContext(ctx, c.node.programs.path("usr/bin/ctr"), append([]string{"--address", socket, "--namespace", "k8s.io"}, args...)...)
+	cmd := exec.CommandContext(ctx, c.node.programs.path("usr/bin/ctr"), append([]string{"--address", c.node.socket(), "--namespace", "k8s.io"}, args...)...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {

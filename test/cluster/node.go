@@ -77,7 +77,33 @@ func (c *Cluster) prepareNode(ctx context.Context, temporary bool) error {
 			c.over(err)
 		}
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	return c.writeTools()
+}
+
+// writeTools writes programs for people who look into the node.
+func (c *Cluster) writeTools() error {
+	c.NodeTools = c.nodeFile("tools")
+	if err := os.Mkdir(c.NodeTools, 0o700); err != nil {
+		return err
+	}
+	pid := c.node.namespaces.init
+	for name, command := range map[string]string{
+		"ctr":     fmt.Sprintf("%q --address %s --namespace k8s.io", c.node.programs.path("usr/bin/ctr"), c.node.socket()),
+		"in-node": fmt.Sprintf("nsenter --target %d --mount --net --uts --ipc --pid --", pid),
+	} {
+		if err := os.WriteFile(filepath.Join(c.NodeTools, name), []byte("#!/bin/sh\nexec "+command+` "$@"`+"\n"), 0o700); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// socket returns where containerd's socket is for a process outside.
+func (n *node) socket() string {
+	return fmt.Sprintf("/proc/%d/root%s", n.namespaces.init, containerdSocket)
 }
 
 // startNode starts the node's programs besides containerd, which runs already,

@@ -18,12 +18,18 @@ import (
 const long = `Keep a real Kubernetes control plane up on loopback, to try things out.
 
 It is one for each cache directory (DEBUGSIDECAR_CACHE, by default
-~/.cache/debugsidecar), and has no node: pods stay pending.
+~/.cache/debugsidecar). Without a node, pods stay pending. A node takes root and
+Debian's packages; ctr, then in PATH, loads images into it, and in-node runs a
+program where addresses of pods and Services are reachable.
 `
 
 const example = `  eval "$(go run ./test/cluster/cmd/cluster up)"
   kubectl get namespaces
-  go run ./test/cluster/cmd/cluster down`
+  go run ./test/cluster/cmd/cluster down
+
+  eval "$(go run ./test/cluster/cmd/cluster up --node)"
+  ctr images import image.tar
+  kubectl run app --image=registry.example/app:1 --image-pull-policy=Never`
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -55,20 +61,29 @@ func command() *cobra.Command {
 		root.AddCommand(c)
 		return c
 	}
-	add("up", "Start it, unless it is up, and print the environment to use it", up)
+	add("up", "Start it, unless it is up, and print the environment to use it", up).Flags().Bool(withNode, false, "with a node, on which pods run")
 	add("down", "Stop it, and remove all that it held", down)
 	add("kubeconfig", "Print the path of its kubeconfig file", kubeconfig)
-	add(supervise, "", supervisor).Hidden = true
+	background := add(supervise, "", supervisor)
+	background.Hidden = true
+	background.Flags().Bool(withNode, false, "")
 	return root
 }
 
+// withNode is a flag of up and of the supervisor.
+const withNode = "node"
+
 func up(c *cobra.Command, p place) error {
+	node, err := c.Flags().GetBool(withNode)
+	if err != nil {
+		return err
+	}
 	log := func(line string) { fmt.Fprintln(c.ErrOrStderr(), line) }
 	kube, err := build.Kube(c.Context(), log)
 	if err != nil {
 		return err
 	}
-	already, err := p.up(c.Context())
+	already, err := p.up(c.Context(), node)
 	if err != nil {
 		return err
 	}
@@ -77,7 +92,11 @@ func up(c *cobra.Command, p place) error {
 	} else {
 		log("the cluster is up")
 	}
-	fmt.Fprintf(c.OutOrStdout(), "export KUBECONFIG=%q\nexport PATH=%q:\"$PATH\"\n", p.kubeconfig(), filepath.Dir(kube))
+	path := filepath.Dir(kube)
+	if p.hasNode() {
+		path = p.tools() + ":" + path
+	}
+	fmt.Fprintf(c.OutOrStdout(), "export KUBECONFIG=%q\nexport PATH=%q:\"$PATH\"\n", p.kubeconfig(), path)
 	return nil
 }
 

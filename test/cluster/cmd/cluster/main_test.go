@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/debugsidecar/debugsidecar/test/cluster"
 	"github.com/debugsidecar/debugsidecar/test/cluster/build"
 )
 
@@ -41,6 +42,13 @@ func newShell(t *testing.T) shell {
 	}
 	cache := t.TempDir()
 	if err := os.Symlink(filepath.Dir(filepath.Dir(kube)), filepath.Join(cache, "kube")); err != nil {
+		t.Fatal(err)
+	}
+	usual := filepath.Dir(filepath.Dir(filepath.Dir(kube)))
+	if err := os.MkdirAll(filepath.Join(usual, "debian"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(filepath.Join(usual, "debian"), filepath.Join(cache, "debian")); err != nil {
 		t.Fatal(err)
 	}
 	return shell{t, append(os.Environ(), asCommand+"=1", "DEBUGSIDECAR_CACHE="+cache)}
@@ -100,4 +108,36 @@ func TestClusterStaysUpUntilDown(t *testing.T) {
 		t.Errorf("kubeconfig after down: %v", err)
 	}
 	s.want("no cluster is up", "down")
+}
+
+func TestUpWithANodeRunsPods(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("a node takes root")
+	}
+	s := newShell(t)
+	t.Cleanup(func() {
+		if _, stderr, err := s.run(context.Background(), "down"); err != nil {
+			t.Error(err, stderr)
+		}
+	})
+	environment, stderr, err := s.run(t.Context(), "up", "--node")
+	if err != nil && strings.Contains(stderr, cluster.ErrUnavailable.Error()) {
+		t.Skip(stderr)
+	}
+	if err != nil {
+		t.Fatal(err, stderr)
+	}
+	sh := exec.CommandContext(t.Context(), "sh", "-ec", environment+`
+		ctr images list -q
+		kubectl run pause --image=debugsidecar.local/pause:1 --image-pull-policy=Never
+		kubectl wait --for=condition=Ready pod/pause --timeout=30s
+		in-node hostname`)
+	text, err := sh.CombinedOutput()
+	for _, part := range []string{"debugsidecar.local/pause:1\n", "pod/pause condition met\n", "\nnode\n"} {
+		if err != nil || !strings.Contains(string(text), part) {
+			t.Errorf("the shell's output lacks %q (%v): %s", part, err, text)
+		}
+	}
+	s.want("the cluster is already up", "up", "--node")
+	s.want("the cluster is down", "down")
 }

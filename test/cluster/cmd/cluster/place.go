@@ -28,6 +28,7 @@ func (p place) pid() string        { return filepath.Join(p.dir, "pid") }       
 func (p place) log() string        { return filepath.Join(p.dir, "log") }        // of the supervisor
 func (p place) data() string       { return filepath.Join(p.dir, "data") }       // of the cluster
 func (p place) kubeconfig() string { return filepath.Join(p.dir, "kubeconfig") } // once it is ready
+func (p place) tools() string      { return filepath.Join(p.dir, "tools") }      // if it has a node
 
 // supervised tells whether a supervisor lives.
 func (p place) supervised() bool {
@@ -43,14 +44,23 @@ func (p place) isUp() bool {
 	return err == nil && p.supervised()
 }
 
-// up starts a supervisor and waits until its cluster can be used.
-// It returns true if there was one already.
-func (p place) up(ctx context.Context) (already bool, err error) {
+func (p place) hasNode() bool {
+	_, err := os.Lstat(p.tools())
+	return err == nil
+}
+
+// up starts a supervisor and waits until its cluster can be used, with a node if
+// that is wanted. It returns true if there was one already.
+func (p place) up(ctx context.Context, node bool) (already bool, err error) {
 	if err := os.MkdirAll(p.dir, 0o700); err != nil {
 		return false, err
 	}
 	if p.supervised() {
-		return true, p.until(ctx, "start", func() bool { return p.isUp() || !p.supervised() })
+		err := p.until(ctx, "start", func() bool { return p.isUp() || !p.supervised() })
+		if err == nil && node && !p.hasNode() {
+			err = errors.New("the cluster that is up has no node; take it down first")
+		}
+		return true, err
 	}
 	self, err := os.Executable()
 	if err != nil {
@@ -66,7 +76,7 @@ func (p place) up(ctx context.Context) (already bool, err error) {
 		return false, err
 	}
 	defer result.Close()
-	cmd := exec.Command(self, supervise)
+	cmd := exec.Command(self, supervise, fmt.Sprintf("--%s=%t", withNode, node))
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.ExtraFiles = []*os.File{tell}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // outlives this terminal

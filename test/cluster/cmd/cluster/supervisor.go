@@ -31,7 +31,11 @@ func supervisor(c *cobra.Command, p place) error {
 		return err
 	}
 	defer held.Close()
-	running, err := p.start(c.Context())
+	node, err := c.Flags().GetBool(withNode)
+	if err != nil {
+		return err
+	}
+	running, err := p.start(c.Context(), node)
 	if err != nil {
 		_, _ = fmt.Fprint(tell, err)
 		return err
@@ -42,20 +46,25 @@ func supervisor(c *cobra.Command, p place) error {
 		// A program of the cluster died. Its log stays until the next start.
 		return errors.Join(err, os.Remove(p.kubeconfig()), running.Stop())
 	}
-	return errors.Join(os.Remove(p.kubeconfig()), running.Stop(), os.Remove(p.pid()), os.RemoveAll(p.data()))
+	return errors.Join(os.Remove(p.kubeconfig()), running.Stop(), os.RemoveAll(p.tools()), os.Remove(p.pid()), os.RemoveAll(p.data()))
 }
 
 // start starts the cluster, after what an earlier one left is removed.
-func (p place) start(ctx context.Context) (*cluster.Cluster, error) {
-	if err := errors.Join(os.RemoveAll(p.data()), os.RemoveAll(p.kubeconfig())); err != nil {
+func (p place) start(ctx context.Context, node bool) (*cluster.Cluster, error) {
+	if err := errors.Join(os.RemoveAll(p.data()), os.RemoveAll(p.kubeconfig()), os.RemoveAll(p.tools())); err != nil {
 		return nil, err
 	}
 	if err := os.WriteFile(p.pid(), []byte(strconv.Itoa(os.Getpid())+"\n"), 0o600); err != nil {
 		return nil, err
 	}
-	c, err := cluster.Start(ctx, cluster.Options{Dir: p.data(), Log: func(line string) { fmt.Fprintln(os.Stderr, line) }})
+	c, err := cluster.Start(ctx, cluster.Options{Dir: p.data(), Node: node, Log: func(line string) { fmt.Fprintln(os.Stderr, line) }})
 	if err != nil {
 		return nil, err
+	}
+	if node {
+		if err := os.Symlink(c.NodeTools, p.tools()); err != nil {
+			return nil, errors.Join(err, c.Stop())
+		}
 	}
 	if err := os.Link(c.Kubeconfig, p.kubeconfig()); err != nil {
 		return nil, errors.Join(err, c.Stop())
