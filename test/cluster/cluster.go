@@ -34,6 +34,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/debugsidecar/debugsidecar/test/cluster/build"
+	"github.com/debugsidecar/debugsidecar/test/cluster/internal/cgroups"
 	"github.com/debugsidecar/debugsidecar/test/cluster/internal/protocol"
 )
 
@@ -125,6 +126,9 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 		if attempt < attempts && portTaken(err) {
 			_ = os.RemoveAll(c.dir)
 			continue
+		}
+		if o.Node && ctx.Err() == nil && cgroups.Unified() {
+			err = fmt.Errorf("%w, perhaps: with cgroup v2 alone it was never tried: %w", ErrUnavailable, err)
 		}
 		return nil, fmt.Errorf("starting a cluster in %s: %w", c.dir, err)
 	}

@@ -43,7 +43,6 @@ type namespaces struct {
 // inside is a program in the namespaces.
 type inside struct {
 	log     string
-	pid     int // in the PID namespace
 	started chan error
 }
 
@@ -61,36 +60,35 @@ func enter(binary string, setup protocol.Setup, relay *net.TCPListener, ended fu
 		return nil, err
 	}
 	defer log.Close()
-	var theirs []*os.File
-	defer func() {
-		for _, f := range theirs {
-			_ = f.Close()
-		}
-	}()
-	var stdin, commands, events *os.File
-	for _, pipe := range []struct{ read, write **os.File }{{&stdin, &n.alive}, {&commands, &n.toInit}, {&n.fromInit, &events}} {
-		if *pipe.read, *pipe.write, err = os.Pipe(); err != nil {
-			return nil, err
-		}
-	}
 	listener, err := relay.File()
 	if err != nil {
 		return nil, err
 	}
-	theirs = []*os.File{stdin, commands, events, listener}
-	n.keeper = exec.Command(binary, "keep", string(text))
-	n.keeper.Stdin, n.keeper.Stdout, n.keeper.Stderr = stdin, log, log
-	n.keeper.ExtraFiles = theirs[1:] // protocol.Commands, Events, Relay
-	n.keeper.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := n.keeper.Start(); err != nil {
-		return nil, fmt.Errorf("starting the node's keeper: %w", err)
+	defer listener.Close()
+	var pipe [3]struct{ read, write *os.File }
+	for i := range pipe {
+		if pipe[i].read, pipe[i].write, err = os.Pipe(); err != nil {
+			return nil, err
+		}
 	}
+	stdin, commands, events := pipe[0], pipe[1], pipe[2]
+	n.alive, n.toInit, n.fromInit = stdin.write, commands.write, events.read
 	n.commands, n.events = json.NewEncoder(n.toInit), json.NewDecoder(n.fromInit)
-	// Their ends have to be closed here for the loop to end with them.
-	for _, f := range theirs {
+	n.keeper = exec.Command(binary, "keep", string(text))
+	n.keeper.Stdin, n.keeper.Stdout, n.keeper.Stderr = stdin.read, log, log
+	n.keeper.ExtraFiles = []*os.File{commands.read, events.write, listener} // protocol.Commands, Events, Relay
+	n.keeper.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	err = n.keeper.Start()
+	// The ends that are theirs, or reading would not end with them.
+	for _, f := range []*os.File{stdin.read, commands.read, events.write} {
 		_ = f.Close()
 	}
-	theirs = nil
+	if err != nil {
+		for _, f := range []*os.File{n.alive, n.toInit, n.fromInit} {
+			_ = f.Close()
+		}
+		return nil, fmt.Errorf("starting the node's keeper: %w", err)
+	}
 	if err := n.untilReady(); err != nil {
 		return nil, errors.Join(err, n.close())
 	}
@@ -150,7 +148,6 @@ func (n *namespaces) read() {
 		case e.Failed != "":
 			p.started <- errors.New(e.Failed)
 		case e.Started != "":
-			p.pid = e.Process
 			p.started <- nil
 		case !n.closed:
 			n.ended(newEarlyEnd(e.Ended, p.log, errors.New(e.Status)))

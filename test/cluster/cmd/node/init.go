@@ -24,7 +24,7 @@ func hold(setup protocol.Setup, out *os.File) error {
 		err = startRelay(setup.Relay)
 	}
 	if err != nil {
-		_ = events.Encode(protocol.Event{Failed: err.Error(), Missing: errors.Is(err, errMissing)})
+		_ = events.Encode(protocol.Event{Failed: err.Error(), Missing: errors.Is(err, errMissing) || errors.Is(err, os.ErrPermission)})
 		return err
 	}
 	c := &children{events: events, names: map[int]string{}}
@@ -65,7 +65,7 @@ func (c *children) start(s protocol.Start) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	pid, err := fork(s)
-	event := protocol.Event{Started: s.Name, Process: pid}
+	event := protocol.Event{Started: s.Name}
 	if err != nil {
 		event.Failed = err.Error()
 	} else {
@@ -117,7 +117,7 @@ func (c *children) reapOne() bool {
 	defer c.mu.Unlock()
 	if name, ok := c.names[pid]; ok {
 		delete(c.names, pid)
-		_ = c.events.Encode(protocol.Event{Ended: name, Process: pid, Status: describe(status)})
+		_ = c.events.Encode(protocol.Event{Ended: name, Status: describe(status)})
 	}
 	return true
 }

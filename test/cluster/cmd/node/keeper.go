@@ -25,7 +25,10 @@ func keep(setup protocol.Setup, events *os.File) error {
 		return err
 	}
 	if err := errors.Join(cgroups.Sweep(), cgroups.Make(setup.Cgroup)); err != nil {
-		_ = tell.Encode(protocol.Event{Failed: err.Error()})
+		_ = tell.Encode(protocol.Event{
+			Failed:  err.Error(),
+			Missing: errors.Is(err, cgroups.ErrUnsupported) || errors.Is(err, os.ErrPermission) || errors.Is(err, syscall.EROFS),
+		})
 		return err
 	}
 	cmd := exec.Command("/proc/self/exe", "init", os.Args[2])

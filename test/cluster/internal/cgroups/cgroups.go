@@ -22,7 +22,11 @@ const prefix = "debugsidecar-"
 // names the process, so that Sweep finds what nobody could remove.
 func NewName() (string, error) {
 	space, err := pidNamespace()
-	return fmt.Sprintf("%s%s-%d-%08x", prefix, space, os.Getpid(), rand.Uint32()), err
+	return nameOf(space, os.Getpid()), err
+}
+
+func nameOf(space string, pid int) string {
+	return fmt.Sprintf("%s%s-%d-%08x", prefix, space, pid, rand.Uint32())
 }
 
 // pidNamespace returns the number of the PID namespace, without which that of a
@@ -39,11 +43,60 @@ func Make(name string) error {
 		return fmt.Errorf("looking for cgroups: %w", err)
 	}
 	for _, mount := range mounts {
+		if err := hands(mount); err != nil {
+			return errors.Join(err, Remove(name))
+		}
 		if err := os.Mkdir(filepath.Join(mount, name), 0o755); err != nil {
 			return errors.Join(fmt.Errorf("making a cgroup: %w", err), Remove(name))
 		}
 	}
 	return nil
+}
+
+// ErrUnsupported says that this machine's cgroups are not fit for a node.
+var ErrUnsupported = errors.New("cgroups are not fit for a node")
+
+// hands returns an error where a hierarchy has a controller that the kubelet
+// wants and the root does not hand on to its groups. That is a setting of the
+// whole machine, so it is not changed here. Version 1 has no such setting, and
+// where it has the memory, the kubelet uses it for all.
+func hands(mount string) error {
+	there, err := os.ReadFile(filepath.Join(mount, "cgroup.controllers"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	control := filepath.Join(mount, "cgroup.subtree_control")
+	on, err := os.ReadFile(control)
+	if err != nil {
+		return err
+	}
+	all, handed := strings.Fields(string(there)), strings.Fields(string(on))
+	if !slices.Contains(all, "memory") {
+		return nil
+	}
+	for _, controller := range all {
+		if slices.Contains(wanted, controller) && !slices.Contains(handed, controller) {
+			return fmt.Errorf("%w: %s lacks %s; allow it: echo +%[3]s >%[2]s", ErrUnsupported, control, controller)
+		}
+	}
+	return nil
+}
+
+// wanted are the controllers that the kubelet looks for in its cgroupRoot with
+// version 2 (pkg/kubelet/cm/cgroup_v2_manager_linux.go).
+var wanted = []string{"cpu", "cpuset", "hugetlb", "memory", "pids"}
+
+// Unified tells whether this machine has version 2 alone.
+func Unified() bool {
+	mounts, err := hierarchies("/proc/self/mountinfo")
+	if err != nil || len(mounts) != 1 {
+		return false
+	}
+	_, err = os.Stat(filepath.Join(mounts[0], "cgroup.controllers"))
+	return err == nil
 }
 
 // Remove removes what Make made and all below, if it is there. Processes in it

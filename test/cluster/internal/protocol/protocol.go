@@ -45,9 +45,8 @@ type Start struct {
 type Event struct {
 	Init    int    `json:",omitempty"` // init's process, as the caller knows it
 	Ready   bool   `json:",omitempty"` // the namespaces are made
-	Started string `json:",omitempty"` // a program, as Process
-	Ended   string `json:",omitempty"` // a program, with Status
-	Process int    `json:",omitempty"` // in the node's PID namespace
+	Started string `json:",omitempty"` // name of a program
+	Ended   string `json:",omitempty"` // name of a program, with Status
 	Status  string `json:",omitempty"`
 	Failed  string `json:",omitempty"` // why the node can't be made, or Started could not
 	Missing bool   `json:",omitempty"` // what Failed is that this machine lacks something
