@@ -63,6 +63,7 @@ func TestNode(t *testing.T) {
 		test  func(*testing.T, *Cluster)
 	}{
 		{"a Deployment becomes ready, and its Service answers", deployment},
+		{"an image comes from an OCI layout", ociImage},
 		{"kubectl talks to containers", containers},
 		{"the API server calls a webhook in a pod", webhookInPod},
 		{"a container over its limit is OOMKilled", oomKill},
