@@ -10,8 +10,9 @@
 // changes nothing on the machine: the API server reaches pods and Services, and
 // a relay makes it reachable from outside, under the same address. What is on
 // the machine's loopback can't be reached from inside, and neither can any
-// other network: images come by LoadImage. There is no cluster DNS, no hostPort
-// and nothing that enforces a NetworkPolicy.
+// other network: images come by LoadImage. Cluster DNS knows Services and pods
+// of headless ones. There is no hostPort, and nothing that enforces a
+// NetworkPolicy.
 //
 // Everything ends when Stop is called, and when the process that started it ends
 // in any other way, SIGKILL included.
@@ -193,12 +194,12 @@ func (c *Cluster) prepare(ctx context.Context, o Options) error {
 		return err
 	}
 	c.ports = ports{api: free[0], etcd: free[1], etcdPeer: free[2]}
+	c.pki = pki{filepath.Join(c.dir, "pki")}
 	if o.Node {
 		if err := c.prepareNode(ctx, o.Dir == ""); err != nil {
 			return err
 		}
 	}
-	c.pki = pki{filepath.Join(c.dir, "pki")}
 	if err := c.pki.writeAll(net.ParseIP(address), net.ParseIP(serviceAddress), net.ParseIP(nodeAddress)); err != nil {
 		return fmt.Errorf("making certificates: %w", err)
 	}

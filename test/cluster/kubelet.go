@@ -32,7 +32,9 @@ oomScoreAdj: 0
 makeIPTablesUtilChains: false
 podLogsDir: %[8]q
 volumePluginDir: %[9]q
-# There is no resolver of names.
+clusterDNS: [%[1]s]
+clusterDomain: cluster.local
+# Outside there is nobody to ask.
 resolvConf: ""
 # Pods see a change of their ConfigMaps and Secrets after this time.
 syncFrequency: 5s

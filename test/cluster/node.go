@@ -72,6 +72,13 @@ func (c *Cluster) prepareNode(ctx context.Context, temporary bool) error {
 		Temporary: temporary,
 		Cgroup:    c.node.cgroup,
 		Relay:     relay.Addr().String(),
+		DNS:       net.JoinHostPort(nodeAddress, "53"),
+		API: protocol.API{
+			URL:         c.url(c.ports.api),
+			CA:          c.pki.path("ca.crt"),
+			Certificate: c.pki.path("admin.crt"),
+			Key:         c.pki.path("admin.key"),
+		},
 	}, relay, func(err error) {
 		if c.running.Err() == nil {
 			c.over(err)

@@ -105,6 +105,11 @@ apiVersion: v1
 kind: Service
 metadata: {name: manual}
 spec: {ports: [{port: 80}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: headless}
+spec: {clusterIP: None, selector: {app: web}, ports: [{port: 8080}]}
 `
 
 func deployment(t *testing.T, c *Cluster) {
@@ -126,6 +131,15 @@ func deployment(t *testing.T, c *Cluster) {
 		if got := fetch(t, c, "http://web.default.svc/get?http://"+ip); !strings.HasPrefix(got, "here is web-") {
 			t.Errorf("from a pod, the Service says %q", got)
 		}
+	}
+	if got := fetch(t, c, "http://web.default.svc/get?http://web"); !strings.HasPrefix(got, "here is web-") {
+		t.Errorf("from a pod, by its name, the Service says %q", got)
+	}
+	if got := fetch(t, c, "http://web.default.svc/get?http://headless.default:8080"); !strings.HasPrefix(got, "here is web-") {
+		t.Errorf("from a pod, by its name, the headless Service says %q", got)
+	}
+	if got, err := tryFetch(t, c, "http://web.default.svc/get?http://web.elsewhere.svc.cluster.local"); err == nil || !strings.Contains(err.Error(), "no such host") {
+		t.Errorf("a Service that there is not: %q, %v", got, err)
 	}
 	pod := kubectl(t, c, "", "get", "pods", "-l", "app=web", "-o", "jsonpath={.items[0].status.podIP}")
 	kubectl(t, c, fmt.Sprintf(`

@@ -21,7 +21,7 @@ func hold(setup protocol.Setup, out *os.File) error {
 	}
 	err := prepare(setup)
 	if err == nil {
-		err = startRelay(setup.Relay)
+		err = errors.Join(startRelay(setup.Relay), startDNS(setup.DNS, newAPI(setup.API)))
 	}
 	if err != nil {
 		_ = events.Encode(protocol.Event{Failed: err.Error(), Missing: errors.Is(err, errMissing) || errors.Is(err, os.ErrPermission)})

@@ -30,7 +30,12 @@ type Setup struct {
 	Temporary bool   // Dir is removed if the caller dies
 	Cgroup    string // name of a new cgroup below each hierarchy's root
 	Relay     string // address in the node's network namespace
+	DNS       string // address at which pods ask for names of Services
+	API       API    // whom DNS asks
 }
+
+// API is how to ask the API server: its address and files.
+type API struct{ URL, CA, Certificate, Key string }
 
 // Start asks init to start a program.
 type Start struct {
