@@ -1,0 +1,129 @@
+package node_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/debugsidecar/debugsidecar/test/cluster"
+	"github.com/debugsidecar/debugsidecar/test/node"
+)
+
+// values of the chart: namespace cameras has the kernel tier, nobody else.
+const values = `
+grants:
+- namespace: cameras
+  profiles: [video-probe]
+alerts:
+  webhooks: ["http://10.96.90.90:8092"]
+`
+
+// lab is a node that tests share.
+type lab struct {
+	*node.Node
+}
+
+// start starts a node with the chart in it.
+func start(t *testing.T, o node.Options) lab {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("starts a Kubernetes with a node; run without -short")
+	}
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chdir(root); err != nil {
+		t.Fatal(err)
+	}
+	o.Root, o.Dir, o.Log = root, t.TempDir(), func(line string) { t.Log(line) }
+	n, err := node.Start(t.Context(), o)
+	if errors.Is(err, cluster.ErrUnavailable) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			out, _, err := n.Kubectl(context.Background(), "", "get", "pods,events", "-A", "-o", "wide")
+			t.Log(out, err)
+			out, _, err = n.Kubectl(context.Background(), "", "--namespace", node.Namespace, "logs", "deployment/"+node.Release, "--all-pods")
+			t.Log(out, err)
+		}
+		if err := n.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return lab{n}
+}
+
+func (l lab) kubectl(t *testing.T, stdin string, args ...string) string {
+	t.Helper()
+	out, stderr, err := l.Kubectl(t.Context(), stdin, args...)
+	if err != nil {
+		t.Fatalf("kubectl %s: %v", strings.Join(args, " "), err)
+	}
+	if stderr != "" {
+		t.Log(strings.TrimSpace(stderr))
+	}
+	return out
+}
+
+func (l lab) apply(t *testing.T, namespace, name string, replace ...string) {
+	t.Helper()
+	text, err := node.Manifest(name, replace...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"apply", "-f", "-"}
+	if namespace != "" {
+		args = append(args, "--namespace", namespace)
+	}
+	l.kubectl(t, text, args...)
+}
+
+// pod returns the one pod with a label.
+func (l lab) pod(t *testing.T, namespace, selector string) corev1.Pod {
+	t.Helper()
+	var list corev1.PodList
+	if err := json.Unmarshal([]byte(l.kubectl(t, "", "--namespace", namespace, "get", "pods", "-l", selector, "-o", "json")), &list); err != nil {
+		t.Fatal(err)
+	}
+	if len(list.Items) != 1 {
+		t.Fatalf("%d pods have %s in %s", len(list.Items), selector, namespace)
+	}
+	return list.Items[0]
+}
+
+func (l lab) until(t *testing.T, what string, try func(context.Context) error) {
+	t.Helper()
+	if err := l.Until(t.Context(), what, try); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestNode is one test, for a node takes half a minute to start. Its parts have
+// namespaces of their own.
+func TestNode(t *testing.T) {
+	l := start(t, node.Options{Values: values})
+	l.apply(t, "", "alerts.yaml")
+	l.kubectl(t, "", "wait", "--namespace=alerts", "--for=condition=Ready", "pod/alerts", "--timeout=60s")
+	for _, part := range []struct {
+		claim string
+		test  func(*testing.T, lab)
+	}{
+		{"the kernel tier sees what the app lost, and what is coming", stream},
+	} {
+		begin := time.Now()
+		t.Run(strings.ReplaceAll(part.claim, " ", "-"), func(t *testing.T) { part.test(t, l) })
+		t.Logf("%s: %.1f s", part.claim, time.Since(begin).Seconds())
+	}
+}

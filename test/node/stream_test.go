@@ -1,0 +1,235 @@
+package node_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+)
+
+// appReport is what the receiver knows; see test/node/app.
+type appReport struct {
+	Packets, Dropped, Missing uint64
+	Stalls                    []struct{ From, To time.Time }
+}
+
+// alert is one that was pushed.
+type alert struct {
+	At    time.Time
+	Alert struct {
+		TS      time.Time
+		Stream  string
+		Kind    string
+		Cause   string
+		BufferS float64 `json:"buffer_s"`
+		EtaS    float64 `json:"eta_s"`
+	}
+}
+
+const probe = "debugsidecar-video-probe"
+
+// stream lets an app lose packets that its own socket has no room for, and then
+// squeezes the stream.
+func stream(t *testing.T, l lab) {
+	l.kubectl(t, "", "create", "namespace", "cameras")
+	l.apply(t, "cameras", "receiver.yaml", "PROFILE", "video-probe", "PARAMS", "buffer: 4")
+	l.kubectl(t, "", "--namespace=cameras", "rollout", "status", "deployment/ingest", "--timeout=60s")
+	pod := l.pod(t, "cameras", "app=ingest")
+	init := pod.Spec.InitContainers
+	if len(init) != 1 || init[0].Name != probe || init[0].RestartPolicy == nil {
+		t.Fatalf("the pod has no native sidecar: %+v", init)
+	}
+	if got := capabilities(t, string(pod.UID), "video-probe"); !slices.Equal(got, []string{"NET_RAW", "PERFMON", "BPF"}) {
+		t.Errorf("the probe's process has the capabilities %v", got)
+	}
+
+	l.apply(t, "cameras", "camera.yaml", "RECEIVER", pod.Status.PodIP+":5004")
+	l.kubectl(t, "", "--namespace=cameras", "wait", "--for=condition=Ready", "pod/camera", "--timeout=60s")
+	camera := l.pod(t, "cameras", "app=camera").Status.PodIP
+	app := "http://" + pod.Status.PodIP + ":8090"
+	report := func() (r appReport) {
+		if err := l.GetJSON(t.Context(), app+"/report", &r); err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	l.until(t, "the probe sees the stream", func(ctx context.Context) error {
+		if v, err := l.metric(ctx, pod.Status.PodIP, "debugsidecar_streams"); err != nil || v != 1 {
+			return fmt.Errorf("%v streams, %w", v, err)
+		}
+		return nil
+	})
+	time.Sleep(5 * time.Second) // the stream's usual pace is known after some seconds
+
+	// The app does not read; its socket overflows.
+	paused := time.Now()
+	if err := l.Post(t.Context(), app+"/pause?for=2s"); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(3 * time.Second)
+	l.until(t, "the probe's count of drops is the app's", func(ctx context.Context) error {
+		want := report().Dropped
+		got, err := l.metric(ctx, pod.Status.PodIP, "debugsidecar_drops_total", "reason", "SOCKET_RCVBUFF", "class", "loss")
+		if err == nil && (want == 0 || got != float64(want)) {
+			err = fmt.Errorf("%v, and the app's socket dropped %d", got, want)
+		}
+		if err == nil {
+			t.Logf("the app's socket dropped %d packets, the probe's metric says %v", want, got)
+		}
+		return err
+	})
+	l.until(t, "an alert blames the node", func(ctx context.Context) error {
+		for _, a := range l.alerts(t) {
+			if a.At.After(paused) && a.Alert.Cause == "node" {
+				t.Logf("%s, cause %s, %.3f s after the app stopped reading", a.Alert.Kind, a.Alert.Cause, a.At.Sub(paused).Seconds())
+				return nil
+			}
+		}
+		return errors.New("none")
+	})
+
+	// The network carries a third of the stream. Viewers have 4 s.
+	time.Sleep(12 * time.Second)
+	before := len(report().Stalls)
+	squeezed := time.Now()
+	if err := l.Post(t.Context(), "http://"+camera+":8090/rate?bits=600000"); err != nil {
+		t.Fatal(err)
+	}
+	var stall time.Time
+	l.until(t, "the viewer's buffer is empty", func(context.Context) error {
+		if r := report(); len(r.Stalls) > before {
+			stall = r.Stalls[before].From
+			return nil
+		}
+		return errors.New("not yet")
+	})
+	if err := l.Post(t.Context(), "http://"+camera+":8090/rate?bits=0"); err != nil {
+		t.Fatal(err)
+	}
+	var first time.Time
+	for _, a := range l.alerts(t) {
+		if a.At.After(squeezed) && a.Alert.Kind == "stall-predicted" && a.Alert.BufferS == 4 {
+			first = a.At
+			t.Logf("cause %s, foreseen for %.1f s later", a.Alert.Cause, a.Alert.EtaS)
+			break
+		}
+	}
+	switch {
+	case first.IsZero():
+		t.Errorf("the stall was not predicted: %+v", l.alerts(t))
+	case !first.Before(stall):
+		t.Errorf("the stall was predicted %.2f s after it began", first.Sub(stall).Seconds())
+	}
+	t.Logf("squeezed; warned after %.2f s; viewers with 4 s of buffer saw a stall after %.2f s: %.2f s of warning",
+		first.Sub(squeezed).Seconds(), stall.Sub(squeezed).Seconds(), stall.Sub(first).Seconds())
+}
+
+func (l lab) alerts(t *testing.T) []alert {
+	t.Helper()
+	var all []alert
+	if err := l.GetJSON(t.Context(), "http://alerts.alerts.svc:8092/", &all); err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// metric returns the sum of a pod's series with these labels.
+func (l lab) metric(ctx context.Context, ip, name string, labels ...string) (float64, error) {
+	text, err := l.Get(ctx, "http://"+ip+":9400/metrics")
+	if err != nil {
+		return 0, err
+	}
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(strings.NewReader(text))
+	if err != nil {
+		return 0, err
+	}
+	family, ok := families[name]
+	if !ok {
+		return 0, errors.New("there is no " + name)
+	}
+	sum := 0.0
+series:
+	for _, m := range family.Metric {
+		has := map[string]string{}
+		for _, pair := range m.Label {
+			has[pair.GetName()] = pair.GetValue()
+		}
+		for i := 0; i < len(labels); i += 2 {
+			if has[labels[i]] != labels[i+1] {
+				continue series
+			}
+		}
+		sum += m.GetCounter().GetValue() + m.GetGauge().GetValue()
+	}
+	return sum, nil
+}
+
+// names of capabilities that matter here, by number
+// (include/uapi/linux/capability.h).
+var names = map[int]string{13: "NET_RAW", 38: "PERFMON", 39: "BPF", 21: "SYS_ADMIN", 19: "SYS_PTRACE"}
+
+// capabilities returns what a program of a pod may do, as the kernel says.
+func capabilities(t *testing.T, uid, argument string) []string {
+	t.Helper()
+	pid := process(t, uid, argument)
+	status, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "status"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for scan := bufio.NewScanner(bytes.NewReader(status)); scan.Scan(); {
+		if hex, ok := strings.CutPrefix(scan.Text(), "CapEff:"); ok {
+			bits, err := strconv.ParseUint(strings.TrimSpace(hex), 16, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out := []string{}
+			for i := range 64 {
+				if bits>>i&1 == 0 {
+					continue
+				}
+				if name, ok := names[i]; ok {
+					out = append(out, name)
+				} else {
+					out = append(out, strconv.Itoa(i))
+				}
+			}
+			return out
+		}
+	}
+	t.Fatal("no capabilities in the status")
+	return nil
+}
+
+// process returns the process of a pod that has an argument.
+func process(t *testing.T, uid, argument string) int {
+	t.Helper()
+	all, err := os.ReadDir("/proc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range all {
+		pid, err := strconv.Atoi(dir.Name())
+		if err != nil {
+			continue
+		}
+		line, _ := os.ReadFile(filepath.Join("/proc", dir.Name(), "cmdline"))
+		groups, _ := os.ReadFile(filepath.Join("/proc", dir.Name(), "cgroup"))
+		if bytes.Contains(groups, []byte(uid)) && slices.Contains(strings.Split(string(line), "\x00"), argument) {
+			return pid
+		}
+	}
+	t.Fatalf("pod %s has no process with the argument %s", uid, argument)
+	return 0
+}
