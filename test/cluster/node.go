@@ -63,8 +63,9 @@ func (c *Cluster) prepareNode(ctx context.Context, temporary bool) error {
 		return err
 	}
 	defer relay.Close()
-	// The same outside and inside, so that one kubeconfig serves both.
-	c.ports.api = relay.Addr().(*net.TCPAddr).Port
+	// That of the API server is the same outside and inside, so that one kubeconfig
+	// serves both. The others are inside alone, where all are free.
+	c.ports = ports{api: relay.Addr().(*net.TCPAddr).Port, etcd: 2379, etcdPeer: 2380}
 	c.node.namespaces, err = enter(c.node.programs.node, protocol.Setup{
 		Name:      NodeName,
 		Address:   nodeAddress + nodePrefix,
