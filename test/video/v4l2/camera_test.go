@@ -141,14 +141,41 @@ func unplug(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Close(fd)
-	// VIDIOC_S_CTRL of include/uapi/linux/videodev2.h; VIVID_CID_DISCONNECT of
-	// drivers/media/test-drivers/vivid/vivid-ctrls.c.
-	const setControl, disconnect = 0xc008561c, 0x00f0f000 + 68
+	// VIDIOC_S_CTRL of include/uapi/linux/videodev2.h.
+	const setControl = 0xc008561c
 	control := struct {
 		id    uint32
 		value int32
-	}{disconnect, 1}
+	}{controlNamed(t, fd, "Disconnect"), 1}
 	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), setControl, uintptr(unsafe.Pointer(&control))); errno != 0 {
 		t.Fatalf("unplugging the camera: %v", errno)
+	}
+}
+
+// controlNamed returns the number of a device's control. Those of vivid are
+// numbered anew now and then.
+func controlNamed(t *testing.T, fd int, name string) uint32 {
+	t.Helper()
+	// VIDIOC_QUERYCTRL, struct v4l2_queryctrl and V4L2_CTRL_FLAG_NEXT_CTRL of
+	// include/uapi/linux/videodev2.h.
+	const queryControl, next = 0xc0445624, 0x80000000
+	query := struct {
+		id, kind                    uint32
+		name                        [32]byte
+		least, most, step, standard int32
+		flags                       uint32
+		_                           [2]uint32
+	}{}
+	var names []string
+	for {
+		query.id |= next
+		if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), queryControl, uintptr(unsafe.Pointer(&query))); errno != 0 {
+			t.Fatalf("the camera has no control %q, only %q (%v)", name, names, errno)
+		}
+		found := unix.ByteSliceToString(query.name[:])
+		if found == name {
+			return query.id
+		}
+		names = append(names, found)
 	}
 }
