@@ -2,120 +2,147 @@ package build
 
 import (
 	"archive/tar"
-	"context"
+	"bytes"
+	"encoding/json"
 	"errors"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/empty"
-	"github.com/google/go-containerregistry/pkg/v1/layout"
-	"github.com/google/go-containerregistry/pkg/v1/mutate"
-	"github.com/google/go-containerregistry/pkg/v1/tarball"
-	"github.com/google/go-containerregistry/pkg/v1/types"
+	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/image-spec/specs-go"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 const source = "https://github.com/debugsidecar/debugsidecar"
 
-// Static makes the image of one static program, which is named as in a pod and has
-// no SBOM: what tests let run beside ours.
-func Static(ctx context.Context, archive, name, program string) error {
-	work, err := os.MkdirTemp("", "images-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(work)
-	b := builder{work: work}
-	inside := bin + filepath.Base(program)
-	image, _, err := b.assemble(ctx, recipe{layers: [][]entry{{executable(inside, program)}}, program: "/" + inside})
-	if err != nil {
-		return err
-	}
-	return b.archive(Image{Name: name, Archive: archive}, image)
+// nonRoot is who programs run as, unless a pod says otherwise.
+const nonRoot = 65532
+
+// blob is a small file of an image, by its digest.
+type blob struct {
+	descriptor v1.Descriptor
+	text       []byte
 }
 
-// write makes the image's archive (OCI image layout 1.0 in a tar file) and its SBOM.
-func (b *builder) write(ctx context.Context, name string, r recipe) (Image, error) {
-	image, out, err := b.assemble(ctx, r)
-	if err != nil {
-		return Image{}, err
-	}
-	out.Name = "debugsidecar/" + name + ":" + b.version
-	out.Archive = filepath.Join(b.Out, name+".tar")
-	if err := b.sbom(filepath.Join(b.Out, name+".spdx.json"), out, r); err != nil {
-		return Image{}, err
-	}
-	return out, b.archive(out, image)
+func newBlob(mediaType string, content any) (blob, error) {
+	text, err := json.Marshal(content)
+	return blob{v1.Descriptor{MediaType: mediaType, Digest: digest.FromBytes(text), Size: int64(len(text))}, text}, err
 }
 
-// assemble makes an image's layers and its configuration.
-func (b *builder) assemble(ctx context.Context, r recipe) (v1.Image, Image, error) {
-	var out Image
-	var layers []mutate.Addendum
-	for _, entries := range r.layers {
-		l, err := makeLayer(ctx, entries)
-		if err != nil {
-			return nil, Image{}, err
-		}
-		made, err := tarball.LayerFromFile(l.path, tarball.WithMediaType(types.OCILayer))
-		if err != nil {
-			return nil, Image{}, err
-		}
-		size, err := made.Size()
-		if err != nil {
-			return nil, Image{}, err
-		}
-		out.Compressed += size
-		out.Unpacked += l.unpacked
-		layers = append(layers, mutate.Addendum{Layer: made, History: v1.History{Created: created(), CreatedBy: "go run ./images"}})
-	}
-	image := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
-	image, err := mutate.ConfigFile(image, &v1.ConfigFile{
-		Architecture: runtime.GOARCH,
-		OS:           "linux",
-		Created:      created(),
-		Config: v1.Config{
+// describe returns an image's manifest and its configuration.
+func describe(r recipe, layers []layer) (manifest, config blob, err error) {
+	date := created()
+	content := v1.Image{
+		Created:  &date,
+		Platform: v1.Platform{Architecture: runtime.GOARCH, OS: "linux"},
+		Config: v1.ImageConfig{
 			Entrypoint: []string{r.program},
 			Env:        []string{"PATH=/usr/sbin:/usr/bin"},
 			User:       strconv.Itoa(nonRoot) + ":" + strconv.Itoa(nonRoot),
 			WorkingDir: "/",
-			Labels: map[string]string{
-				"org.opencontainers.image.title":    r.title,
-				"org.opencontainers.image.version":  b.version,
-				"org.opencontainers.image.source":   source,
-				"org.opencontainers.image.licenses": "Apache-2.0",
-			},
+			Labels:     r.labels(),
 		},
 		RootFS: v1.RootFS{Type: "layers"},
-	})
-	if err != nil {
-		return nil, Image{}, err
 	}
-	if image, err = mutate.Append(image, layers...); err != nil {
-		return nil, Image{}, err
+	m := v1.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: v1.MediaTypeImageManifest}
+	for _, l := range layers {
+		content.RootFS.DiffIDs = append(content.RootFS.DiffIDs, l.DiffID)
+		content.History = append(content.History, v1.History{Created: &date, CreatedBy: "go run ./images"})
+		m.Layers = append(m.Layers, v1.Descriptor{MediaType: v1.MediaTypeImageLayerGzip, Digest: l.Digest, Size: l.Size})
 	}
-	digest, err := image.Digest()
-	if err != nil {
-		return nil, Image{}, err
+	if config, err = newBlob(v1.MediaTypeImageConfig, content); err != nil {
+		return blob{}, blob{}, err
 	}
-	out.Digest = digest.String()
-	return image, out, nil
+	m.Config = config.descriptor
+	manifest, err = newBlob(v1.MediaTypeImageManifest, m)
+	return manifest, config, err
 }
 
-// created is SOURCE_DATE_EPOCH, or 1970: the same inputs, the same bytes.
-func created() v1.Time {
-	seconds, err := strconv.ParseInt(os.Getenv("SOURCE_DATE_EPOCH"), 10, 64)
-	if err != nil {
-		seconds = 0
+func (r recipe) labels() map[string]string {
+	if r.title == "" {
+		return nil
 	}
-	return v1.Time{Time: time.Unix(seconds, 0).UTC()}
+	return map[string]string{
+		v1.AnnotationTitle:         r.title,
+		v1.AnnotationVersion:       r.version,
+		v1.AnnotationSource:        source,
+		v1.AnnotationDocumentation: source + "/blob/main/docs/images.md",
+		v1.AnnotationLicenses:      "Apache-2.0",
+	}
+}
+
+// writeArchive writes an image as a tar file of an OCI image layout
+// (https://github.com/opencontainers/image-spec/blob/v1.1.1/image-layout.md). It
+// also has manifest.json, by which Docker before version 25 loads the same blobs.
+func writeArchive(file, name string, r recipe, layers []layer) (err error) {
+	manifest, config, err := describe(r, layers)
+	if err != nil {
+		return err
+	}
+	_, tag, _ := strings.Cut(filepath.Base(name), ":")
+	entry := manifest.descriptor
+	entry.Platform = &v1.Platform{Architecture: runtime.GOARCH, OS: "linux"}
+	entry.Annotations = map[string]string{v1.AnnotationRefName: tag, "io.containerd.image.name": full(name)}
+	index, err := json.Marshal(v1.Index{
+		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: v1.MediaTypeImageIndex,
+		Manifests: []v1.Descriptor{entry},
+	})
+	if err != nil {
+		return err
+	}
+	type dockerImage struct {
+		Config   string
+		RepoTags []string
+		Layers   []string
+	}
+	docker := dockerImage{Config: blobPath(config.descriptor.Digest), RepoTags: []string{name}}
+	for _, l := range layers {
+		docker.Layers = append(docker.Layers, blobPath(l.Digest))
+	}
+	dockers, err := json.Marshal([]dockerImage{docker})
+	if err != nil {
+		return err
+	}
+
+	// Under another name first: who reads the old one is not disturbed.
+	f, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".new-")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err = errors.Join(err, f.Close()); err == nil {
+			err = os.Rename(f.Name(), file)
+		}
+		_ = os.Remove(f.Name())
+	}()
+	if err := f.Chmod(0o644); err != nil {
+		return err
+	}
+	w := archiveWriter{tar.NewWriter(f), map[string]bool{}}
+	if err := errors.Join(
+		w.bytes(v1.ImageLayoutFile, []byte(`{"imageLayoutVersion":"`+v1.ImageLayoutVersion+`"}`)),
+		w.bytes(v1.ImageIndexFile, index),
+		w.bytes("manifest.json", dockers),
+		w.bytes(blobPath(manifest.descriptor.Digest), manifest.text),
+		w.bytes(blobPath(config.descriptor.Digest), config.text),
+	); err != nil {
+		return err
+	}
+	for _, l := range layers {
+		if err := w.layer(l); err != nil {
+			return err
+		}
+	}
+	return w.tar.Close()
+}
+
+func blobPath(d digest.Digest) string {
+	return v1.ImageBlobsDir + "/" + d.Algorithm().String() + "/" + d.Encoded()
 }
 
 // full adds Docker's registry to a name without a registry, as container runtimes
@@ -127,71 +154,41 @@ func full(name string) string {
 	return "docker.io/" + name
 }
 
-func (b *builder) archive(out Image, image v1.Image) error {
-	dir, err := os.MkdirTemp(b.work, "layout-")
-	if err != nil {
-		return err
-	}
-	to, err := layout.Write(dir, empty.Index)
-	if err != nil {
-		return err
-	}
-	if err := to.AppendImage(image, layout.WithAnnotations(map[string]string{
-		"org.opencontainers.image.ref.name": b.version,
-		"io.containerd.image.name":          full(out.Name),
-	})); err != nil {
-		return err
-	}
-	temporary := out.Archive + ".new"
-	if err := packDir(temporary, dir); err != nil {
-		return err
-	}
-	return os.Rename(temporary, out.Archive)
+type archiveWriter struct {
+	tar  *tar.Writer
+	have map[string]bool
 }
 
-// packDir writes a directory's files into a tar file.
-func packDir(file, dir string) (err error) {
-	f, err := os.Create(file)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	var names []string
-	if err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err == nil && !d.IsDir() {
-			names = append(names, path)
-		}
-		return err
-	}); err != nil {
-		return err
-	}
-	slices.Sort(names)
-	w := tar.NewWriter(f)
-	for _, name := range names {
-		short, err := filepath.Rel(dir, name)
-		if err != nil {
-			return err
-		}
-		if err := addFile(w, name, short); err != nil {
-			return err
-		}
-	}
-	return w.Close()
+func (w archiveWriter) bytes(name string, text []byte) error {
+	return w.write(name, int64(len(text)), bytes.NewReader(text))
 }
 
-func addFile(w *tar.Writer, file, name string) error {
-	f, err := os.Open(file)
+func (w archiveWriter) layer(l layer) error {
+	f, err := os.Open(l.path)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
+	return w.write(blobPath(l.Digest), l.Size, f)
+}
+
+func (w archiveWriter) write(name string, size int64, r io.Reader) error {
+	if w.have[name] {
+		return nil
+	}
+	w.have[name] = true
+	if err := w.tar.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: size, ModTime: created()}); err != nil {
 		return err
 	}
-	if err := w.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: info.Size()}); err != nil {
-		return err
-	}
-	_, err = io.Copy(w, f)
+	_, err := io.Copy(w.tar, r)
 	return err
+}
+
+// epoch reads seconds since 1970, and takes what is none for 1970.
+func epoch(seconds string) time.Time {
+	n, err := strconv.ParseInt(seconds, 10, 64)
+	if err != nil {
+		n = 0
+	}
+	return time.Unix(n, 0).UTC()
 }

@@ -1,29 +1,27 @@
 // Package build makes the container images of debugsidecar: OCI archives with a
 // software bill of materials beside each. The same inputs give the same bytes.
+//
+// It takes no container engine: Go compiles, Debian's packages are read and not
+// installed, and what takes long (downloads, compressed layers) is kept in the
+// cache.
 package build
 
 import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 )
 
-// The images, and where a program lies in them.
+// The images.
 const (
 	Webhook = "webhook"
 	Sidecar = "sidecar"
 	Debug   = "debug"
-
-	bin = "usr/bin/"
 )
-
-// nonRoot is who programs run as, unless a pod says otherwise.
-const nonRoot = 65532
 
 // Options say what is built.
 type Options struct {
@@ -40,6 +38,14 @@ type Image struct {
 	Digest     string // of its manifest
 	Compressed int64  // bytes of its layers, as they are pulled
 	Unpacked   int64  // bytes of its files
+	Layers     []Layer
+}
+
+// Layer is a part of an image. Images that have the same one share it on a node.
+type Layer struct {
+	Digest     string
+	Compressed int64 // bytes
+	Unpacked   int64 // bytes
 }
 
 // Images builds images.
@@ -80,15 +86,29 @@ func Images(ctx context.Context, o Options) ([]Image, error) {
 	return out, nil
 }
 
+// Static makes the image of one static program, which is named as in a pod and has
+// no SBOM: what tests let run beside ours.
+func Static(ctx context.Context, archive, name, program string) error {
+	inside := bin + filepath.Base(program)
+	r := recipe{parts: []part{files(executable(inside, program))}, program: "/" + inside}
+	b := builder{Options: Options{Log: func(string) {}}}
+	layers, err := b.layers(ctx, r)
+	if err != nil {
+		return err
+	}
+	return writeArchive(archive, name, r, layers)
+}
+
 // appVersion is the tag that the chart asks for.
 func appVersion(root string) (string, error) {
-	text, err := os.ReadFile(filepath.Join(root, "charts", "debugsidecar", "Chart.yaml"))
+	file := filepath.Join(root, "charts", "debugsidecar", "Chart.yaml")
+	text, err := os.ReadFile(file)
 	if err != nil {
 		return "", err
 	}
 	m := regexp.MustCompile(`(?m)^appVersion: "?([^"\n]+)"?$`).FindSubmatch(text)
 	if m == nil {
-		return "", fmt.Errorf("the chart has no appVersion")
+		return "", fmt.Errorf("%s has no appVersion, which is the images' tag", file)
 	}
 	return string(m[1]), nil
 }
@@ -100,120 +120,41 @@ type builder struct {
 }
 
 func (b *builder) image(ctx context.Context, name string) (Image, error) {
-	var (
-		r   recipe
-		err error
-	)
-	switch name {
-	case Webhook:
-		r, err = b.webhook(ctx)
-	case Sidecar:
-		r, err = b.sidecar(ctx)
-	case Debug:
-		r, err = b.debug(ctx)
-	}
+	recipes := map[string]func(context.Context) (recipe, error){Webhook: b.webhook, Sidecar: b.sidecar, Debug: b.debug}
+	r, err := recipes[name](ctx)
 	if err != nil {
 		return Image{}, err
 	}
-	return b.write(ctx, name, r)
+	r.version = b.version
+	layers, err := b.layers(ctx, r)
+	if err != nil {
+		return Image{}, err
+	}
+	out := Image{Name: "debugsidecar/" + name + ":" + b.version, Archive: filepath.Join(b.Out, name+".tar")}
+	for _, l := range layers {
+		out.Layers = append(out.Layers, Layer{l.Digest.String(), l.Size, l.Unpacked})
+		out.Compressed += l.Size
+		out.Unpacked += l.Unpacked
+	}
+	manifest, _, err := describe(r, layers)
+	if err != nil {
+		return Image{}, err
+	}
+	out.Digest = manifest.descriptor.Digest.String()
+	if err := writeSBOM(filepath.Join(b.Out, name+".spdx.json"), out, r); err != nil {
+		return Image{}, err
+	}
+	return out, writeArchive(out.Archive, out.Name, r, layers)
 }
 
-// recipe is what an image consists of.
-type recipe struct {
-	title    string
-	layers   [][]entry // what changes least comes first
-	program  string    // that it runs
-	packages []debianPackage
-	programs []string // on this machine, with Go modules in them
-}
-
-func (b *builder) webhook(ctx context.Context) (recipe, error) {
-	program, err := b.compile(ctx, "webhook")
-	if err != nil {
-		return recipe{}, err
+func (b *builder) layers(ctx context.Context, r recipe) ([]layer, error) {
+	var out []layer
+	for _, p := range r.parts {
+		l, err := makeLayer(ctx, b.Log, p)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, l)
 	}
-	return recipe{
-		title:    "admission webhook of debugsidecar",
-		layers:   [][]entry{{executable(bin+"webhook", program)}},
-		program:  "/" + bin + "webhook",
-		programs: []string{program},
-	}, nil
-}
-
-func (b *builder) sidecar(ctx context.Context) (recipe, error) {
-	program, err := b.compile(ctx, "sidecar")
-	if err != nil {
-		return recipe{}, err
-	}
-	worker, err := b.worker(ctx)
-	if err != nil {
-		return recipe{}, err
-	}
-	libraries, packages, err := closure(ctx, worker)
-	if err != nil {
-		return recipe{}, err
-	}
-	base, err := baseFiles()
-	if err != nil {
-		return recipe{}, err
-	}
-	return recipe{
-		title:    "video probe of debugsidecar",
-		layers:   [][]entry{append(base, libraries...), {executable(bin+"sidecar", program), executable(bin+"debugsidecar-capture", worker)}},
-		program:  "/" + bin + "sidecar",
-		packages: packages,
-		programs: []string{program, worker},
-	}, nil
-}
-
-func (b *builder) debug(ctx context.Context) (recipe, error) {
-	program, err := b.compile(ctx, "sidecar")
-	if err != nil {
-		return recipe{}, err
-	}
-	tools, packages, err := installed(ctx, b.Log, debugTools)
-	if err != nil {
-		return recipe{}, err
-	}
-	base, err := baseFiles()
-	if err != nil {
-		return recipe{}, err
-	}
-	return recipe{
-		title:    "debugging tools of debugsidecar",
-		layers:   [][]entry{append(tools, base...), {executable(bin+"sidecar", program)}},
-		program:  "/" + bin + "sidecar",
-		packages: packages,
-		programs: []string{program},
-	}, nil
-}
-
-// compile builds one of our static programs.
-func (b *builder) compile(ctx context.Context, name string) (string, error) {
-	out := filepath.Join(b.work, name)
-	if _, err := os.Stat(out); err == nil {
-		return out, nil
-	}
-	b.Log("compiling the " + name)
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=", "-o", out, "./"+name)
-	cmd.Dir = b.Root
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	return out, run(cmd)
-}
-
-// worker builds the capture program, which is linked with Debian's OpenCV.
-func (b *builder) worker(ctx context.Context) (string, error) {
-	b.Log("compiling the capture program")
-	out := filepath.Join(b.work, "debugsidecar-capture")
-	cmd := exec.CommandContext(ctx, "go", "run", "-trimpath", "-buildvcs=false", "./sidecar/capture/worker/build", "-o", out)
-	cmd.Dir = b.Root
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-trimpath -buildvcs=false")
-	return out, run(cmd)
-}
-
-func run(cmd *exec.Cmd) error {
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("%s: %w\n%s", strings.Join(cmd.Args, " "), err, out)
-	}
-	return nil
+	return out, nil
 }

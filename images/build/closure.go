@@ -7,13 +7,11 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 )
-
-// debianPackage is a package that an image has files of.
-type debianPackage struct{ Name, Version, Architecture string }
 
 var loaded = regexp.MustCompile(`^\s*(?:(\S+) => )?(/\S+) \(0x[0-9a-f]+\)$`)
 
@@ -22,6 +20,8 @@ var loaded = regexp.MustCompile(`^\s*(?:(\S+) => )?(/\S+) \(0x[0-9a-f]+\)$`)
 // the installed ones, since the program was linked with those.
 func closure(ctx context.Context, program string) ([]entry, []debianPackage, error) {
 	cmd := exec.CommandContext(ctx, "ldd", program)
+	// Without LD_LIBRARY_PATH and LD_PRELOAD: the image has neither.
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C"}
 	text, err := cmd.Output()
 	if err != nil {
 		return nil, nil, fmt.Errorf("asking for the libraries of %s: %w", program, err)
@@ -38,7 +38,11 @@ func closure(ctx context.Context, program string) ([]entry, []debianPackage, err
 		if m == nil {
 			continue // the kernel's own
 		}
-		entries = append(entries, entry{name: canonical(m[2]), mode: 0o755, file: m[2]})
+		found, err := library(m[2])
+		if err != nil {
+			return nil, nil, err
+		}
+		entries = append(entries, found...)
 		names = append(names, m[2])
 	}
 	if len(entries) == 0 {
@@ -48,13 +52,33 @@ func closure(ctx context.Context, program string) ([]entry, []debianPackage, err
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, p := range packages {
-		file := "/usr/share/doc/" + p.Name + "/copyright"
-		if _, err := os.Stat(file); err == nil {
-			entries = append(entries, entry{name: file[1:], mode: 0o644, file: file})
+	for i := range packages {
+		p := &packages[i]
+		text, err := os.ReadFile("/" + p.copyright())
+		if err != nil {
+			continue // a machine may be without documentation
 		}
+		p.licences = licences(string(text))
+		entries = append(entries, entry{name: p.copyright(), mode: 0o644, data: text})
 	}
 	return entries, packages, nil
+}
+
+// library returns a library as its package has it: often a link to a name with a
+// longer version. What an alternative leads to is there by the first name alone.
+func library(file string) ([]entry, error) {
+	target, err := filepath.EvalSymlinks(file)
+	if err != nil {
+		return nil, err
+	}
+	name, real := canonical(file), canonical(target)
+	if name == real || filepath.Dir(name) != filepath.Dir(real) {
+		return []entry{{name: name, mode: 0o644, file: target, size: -1}}, nil
+	}
+	return []entry{
+		{name: real, mode: 0o644, file: target, size: -1},
+		{name: name, mode: 0o777, link: filepath.Base(real)},
+	}, nil
 }
 
 // owners returns the installed packages that files belong to.
@@ -63,7 +87,7 @@ func owners(ctx context.Context, files []string) ([]debianPackage, error) {
 	// and not the links that alternatives make.
 	var ask []string
 	for _, file := range files {
-		target, err := resolve(file)
+		target, err := filepath.EvalSymlinks(file)
 		if err != nil {
 			return nil, err
 		}
@@ -94,9 +118,9 @@ func owners(ctx context.Context, files []string) ([]debianPackage, error) {
 	var out []debianPackage
 	for line := range strings.Lines(string(text)) {
 		if f := strings.Fields(line); len(f) == 3 {
-			out = append(out, debianPackage{f[0], f[1], f[2]})
+			out = append(out, debianPackage{Name: f[0], Version: f[1], Architecture: f[2]})
 		}
 	}
-	slices.SortFunc(out, func(a, b debianPackage) int { return strings.Compare(a.Name, b.Name) })
+	sortPackages(out)
 	return out, nil
 }

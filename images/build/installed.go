@@ -2,27 +2,22 @@ package build
 
 import (
 	"archive/tar"
-	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
-
-	"github.com/debugsidecar/debugsidecar/test/cache"
 )
 
-// debugTools are the packages of the debug image.
+// debugTools are the packages of the debug image: what it is for, and a shell with
+// what people expect beside it.
 var debugTools = []string{
-	"bash", "coreutils", "grep", "sed", "less", "procps", "dash",
 	"strace", "tcpdump", "jq", "curl", "netcat-openbsd", "iproute2", "gdb", "bpftrace",
+	"bash", "dash", "coreutils", "grep", "sed", "findutils", "less", "procps", "ncurses-base",
 }
 
 // left are directories of packages that nobody needs in a container.
@@ -42,17 +37,9 @@ func installed(ctx context.Context, log func(string), names []string) ([]entry, 
 	if err != nil {
 		return nil, nil, err
 	}
-	debs, err := download(ctx, log, packages)
+	packages, entries, err := contents(ctx, log, packages)
 	if err != nil {
 		return nil, nil, err
-	}
-	var entries []entry
-	for _, p := range packages {
-		files, err := unpack(ctx, filepath.Join(debs, p.Name+".deb"))
-		if err != nil {
-			return nil, nil, fmt.Errorf("package %s: %w", p.Name, err)
-		}
-		entries = append(entries, files...)
 	}
 	// What scripts of the packages would have made.
 	return append(entries, entry{name: "usr/bin/nc", mode: 0o777, link: "nc.openbsd"}), packages, nil
@@ -79,68 +66,49 @@ func dependencies(ctx context.Context, names []string) ([]debianPackage, error) 
 	}
 	var out []debianPackage
 	for _, m := range instLine.FindAllStringSubmatch(string(text), -1) {
-		out = append(out, debianPackage{m[1], m[2], m[3]})
+		out = append(out, debianPackage{Name: m[1], Version: m[2], Architecture: m[3]})
 	}
-	slices.SortFunc(out, func(a, b debianPackage) int { return strings.Compare(a.Name, b.Name) })
+	sortPackages(out)
 	return out, nil
 }
 
-// download returns a directory with the packages as NAME.deb, from the cache if
-// they are there.
-func download(ctx context.Context, log func(string), packages []debianPackage) (string, error) {
-	shelf, err := cache.NewShelf("debs")
+// contents returns the files of packages, and the packages with their licences.
+func contents(ctx context.Context, log func(string), packages []debianPackage) ([]debianPackage, []entry, error) {
+	archives, err := download(ctx, log, packages)
 	if err != nil {
-		return "", err
+		return nil, nil, err
 	}
-	key := sha256.Sum256(fmt.Append(nil, packages))
-	return shelf.Fill(ctx, hex.EncodeToString(key[:8]), func(ctx context.Context, dir string) error {
-		log(fmt.Sprintf("downloading %d packages of Debian", len(packages)))
-		args := []string{"-qq", "download"}
-		for _, p := range packages {
-			args = append(args, p.Name+"="+p.Version)
-		}
-		get := exec.CommandContext(ctx, "apt-get", args...)
-		get.Dir = dir
-		if err := run(get); err != nil {
-			return err
-		}
-		files, err := filepath.Glob(filepath.Join(dir, "*_*.deb"))
+	var all []entry
+	packages = slices.Clone(packages)
+	for i := range packages {
+		p := &packages[i]
+		entries, err := readTar(archives(*p))
 		if err != nil {
-			return err
+			return nil, nil, fmt.Errorf("package %s: %w", p.Name, err)
 		}
-		for _, file := range files {
-			name, _, _ := strings.Cut(filepath.Base(file), "_")
-			if err := os.Rename(file, filepath.Join(dir, name+".deb")); err != nil {
-				return err
+		for _, e := range entries {
+			if e.name == p.copyright() && e.file != "" {
+				var text strings.Builder
+				if _, err := e.copyTo(&text); err != nil {
+					return nil, nil, err
+				}
+				p.licences = licences(text.String())
 			}
 		}
-		return nil
-	}, func() { log("waiting for another process that downloads packages") })
+		all = append(all, entries...)
+	}
+	return packages, all, nil
 }
 
-// unpack reads the files of a package.
-func unpack(ctx context.Context, deb string) ([]entry, error) {
-	cmd := exec.CommandContext(ctx, "dpkg-deb", "--fsys-tarfile", deb)
-	var failure bytes.Buffer
-	cmd.Stderr = &failure
-	pipe, err := cmd.StdoutPipe()
+// readTar returns the entries of a package's archive; their content stays in it.
+func readTar(file string) ([]entry, error) {
+	f, err := os.Open(file)
 	if err != nil {
 		return nil, err
 	}
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	entries, err := readTar(pipe)
-	_, drained := io.Copy(io.Discard, pipe)
-	if err := errors.Join(err, drained, cmd.Wait()); err != nil {
-		return nil, fmt.Errorf("%w: %s", err, failure.Bytes())
-	}
-	return entries, nil
-}
-
-func readTar(r io.Reader) ([]entry, error) {
+	defer f.Close()
 	var out []entry
-	for archive := tar.NewReader(r); ; {
+	for archive := tar.NewReader(f); ; {
 		header, err := archive.Next()
 		if err == io.EOF {
 			return out, nil
@@ -156,13 +124,15 @@ func readTar(r io.Reader) ([]entry, error) {
 		case tar.TypeDir:
 			e.dir = true
 		case tar.TypeSymlink:
-			e.link = header.Linkname
+			e.mode, e.link = 0o777, header.Linkname
 		case tar.TypeLink:
 			e.hard = canonical(header.Linkname)
 		case tar.TypeReg:
 			// Nobody becomes somebody else by a file in here.
 			e.mode &^= 0o6000
-			if e.data, err = io.ReadAll(archive); err != nil {
+			e.file, e.size = file, header.Size
+			// The reader takes whole blocks and no more, so the content is next.
+			if e.at, err = f.Seek(0, io.SeekCurrent); err != nil {
 				return nil, err
 			}
 		default:
@@ -179,6 +149,3 @@ func wanted(name string) bool {
 	}
 	return !slices.ContainsFunc(left, func(dir string) bool { return strings.HasPrefix(name+"/", dir) })
 }
-
-// resolve follows links.
-func resolve(file string) (string, error) { return filepath.EvalSymlinks(file) }
