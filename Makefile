@@ -16,7 +16,7 @@ export GOFLAGS := $(strip $(filter-out -trimpath -buildvcs%,$(GOFLAGS)) -trimpat
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-vm check build worker bench fuzz lint fmt kube helm deps clean
+.PHONY: help demo test test-vm check build worker images bench fuzz lint fmt kube helm deps clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,10 @@ build: ## build the static binaries into bin/
 worker: ## build the capture program into bin/: the only one with OpenCV
 	@test/tools/deps.sh race video
 	@mkdir -p bin && $(GO) run ./sidecar/capture/worker/build -o bin/debugsidecar-capture
+
+images: ## build the container images into bin/images, without Docker
+	@test/tools/deps.sh race video
+	@$(GO) run ./images -o bin/images
 
 bench: worker ## measure what admission, the kernel probes and the sidecar cost, beside floors and peers, into bin/bench*.txt
 	@mkdir -p bin && test/tools/deps.sh bench video

@@ -71,12 +71,17 @@ func library(file string) ([]entry, error) {
 	if err != nil {
 		return nil, err
 	}
+	info, err := os.Stat(target)
+	if err != nil {
+		return nil, err
+	}
+	mode := int64(info.Mode().Perm()) // the loader is a program
 	name, real := canonical(file), canonical(target)
 	if name == real || filepath.Dir(name) != filepath.Dir(real) {
-		return []entry{{name: name, mode: 0o644, file: target, size: -1}}, nil
+		return []entry{{name: name, mode: mode, file: target, size: -1}}, nil
 	}
 	return []entry{
-		{name: real, mode: 0o644, file: target, size: -1},
+		{name: real, mode: mode, file: target, size: -1},
 		{name: name, mode: 0o777, link: filepath.Base(real)},
 	}, nil
 }
