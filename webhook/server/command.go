@@ -33,6 +33,9 @@ type options struct {
 	cert                                cert.Options
 	kubeconfig                          string
 	shutdownDelay                       time.Duration
+	leaderElect                         bool
+	lease                               string
+	selfProbeInterval, missedInterval   time.Duration
 	log                                 *slog.Logger
 }
 
@@ -58,7 +61,7 @@ func Command(log *slog.Logger) *cobra.Command {
 	}
 	f := c.Flags()
 	f.StringVar(&o.listen, "listen", ":9443", "address of /mutate and /validate (TLS)")
-	f.StringVar(&o.healthListen, "health-listen", ":8081", "address of /healthz and /readyz")
+	f.StringVar(&o.healthListen, "health-listen", ":8081", "address of /healthz, /readyz and /reachable")
 	f.StringVar(&o.metricsListen, "metrics-listen", ":8080", "address of /metrics")
 	f.StringVar(&o.namespace, "namespace", os.Getenv("POD_NAMESPACE"), "the webhook's own namespace (default $POD_NAMESPACE)")
 	f.StringVar(&o.paths.Config, "config", "", "file with the configuration")
@@ -74,6 +77,11 @@ func Command(log *slog.Logger) *cobra.Command {
 	f.DurationVar(&o.cert.Propagation, "ca-propagation", 5*time.Second, "how long API servers may take to trust a new CA before it signs")
 	f.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig file, outside a cluster")
 	f.DurationVar(&o.shutdownDelay, "shutdown-delay", 5*time.Second, "how long the webhook goes on after a SIGTERM, unready, before it stops accepting")
+	f.BoolVar(&o.leaderElect, "leader-elect", false, "let replicas elect one for what has to happen once; without it, each one does it")
+	f.StringVar(&o.lease, "leader-election-lease", "debugsidecar", "name of the Lease for the election, in the webhook's own namespace")
+	f.DurationVar(&o.selfProbeInterval, "self-probe-interval", 0, "how often to ask the API server whether it reaches the webhook; 0 is never")
+	f.DurationVar(&o.missedInterval, "missed-pods-interval", 0, "how often to count the pods that went without their sidecar; 0 is never")
+	c.AddCommand(selfProbeCommand())
 	return c
 }
 
@@ -85,6 +93,14 @@ func (o *options) check() error {
 		return fmt.Errorf("--certificates: %q is neither %s nor %s", o.certificates, selfManaged, files)
 	case o.certificates == files && o.certificateDir == "":
 		return errors.New("--certificate-dir is missing: --certificates=files reads tls.crt and tls.key there")
+	}
+	for flag, d := range map[string]time.Duration{"self-probe-interval": o.selfProbeInterval, "missed-pods-interval": o.missedInterval} {
+		if d != 0 && d < time.Second {
+			return fmt.Errorf("--%s: %s is less than a second; 0 switches it off", flag, d)
+		}
+	}
+	if o.leaderElect && o.lease == "" {
+		return errors.New("--leader-election-lease is empty: name a Lease")
 	}
 	if _, _, err := splitAddress(o.listen); err != nil {
 		return fmt.Errorf("--listen: %w", err)

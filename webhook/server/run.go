@@ -3,9 +3,7 @@ package server
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
-	"net/http"
 	"sync/atomic"
 	"time"
 
@@ -30,6 +28,7 @@ import (
 	"github.com/debugsidecar/debugsidecar/webhook/cert"
 	"github.com/debugsidecar/debugsidecar/webhook/config"
 	"github.com/debugsidecar/debugsidecar/webhook/lookup"
+	"github.com/debugsidecar/debugsidecar/webhook/reach"
 )
 
 // gracePeriod is how long requests in flight may take after the shutdown delay.
@@ -86,8 +85,13 @@ func (o *options) run(ctx context.Context, restConfig *rest.Config) error {
 	}
 	mgr.GetWebhookServer().Register("/mutate", admit.Mutate(deps))
 	mgr.GetWebhookServer().Register("/validate", admit.Validate(deps))
+	mgr.GetWebhookServer().Register(reach.Path, reach.Handler(podName()))
+	probes, err := o.selfProbes(mgr)
+	if err != nil {
+		return err
+	}
 	var stopping atomic.Bool
-	if err := checks(mgr, source, &stopping); err != nil {
+	if err := o.serveHealth(mgr, &health{ready: servingCheck(mgr, source, &stopping), probes: probes}); err != nil {
 		return err
 	}
 	return mgr.Start(o.delayed(ctx, &stopping))
@@ -103,6 +107,7 @@ func (o *options) manager(restConfig *rest.Config, certificate func(*tls.ClientH
 		return nil, fmt.Errorf("--listen: %w", err)
 	}
 	grace, onlyRead := gracePeriod, true
+	leaseDuration, renewDeadline, retryPeriod := 60*time.Second, 45*time.Second, 3*time.Second
 	ours := cache.ByObject{Field: fields.OneTermEqualSelector("metadata.name", o.cert.Configuration)}
 	mgr, err := ctrl.NewManager(restConfig, ctrl.Options{
 		Scheme: scheme,
@@ -124,8 +129,19 @@ func (o *options) manager(restConfig *rest.Config, certificate func(*tls.ClientH
 			DefaultTransform: cache.TransformStripManagedFields(),
 		},
 		Metrics:                 metricsserver.Options{BindAddress: o.metricsListen},
-		HealthProbeBindAddress:  o.healthListen,
+		HealthProbeBindAddress:  "0", // see serveHealth
 		GracefulShutdownTimeout: &grace,
+		// Handlers run on each replica; what is led is what has to happen once.
+		LeaderElection:          o.leaderElect,
+		LeaderElectionID:        o.lease,
+		LeaderElectionNamespace: o.namespace,
+		// main ends at once after the manager, as this asks for.
+		LeaderElectionReleaseOnCancel: true,
+		// Who loses the lease ends, and with it a replica that answers reviews. So
+		// it takes an API server that was away for longer than its restart takes.
+		LeaseDuration: &leaseDuration,
+		RenewDeadline: &renewDeadline,
+		RetryPeriod:   &retryPeriod,
 		WebhookServer: webhook.NewServer(webhook.Options{Host: host, Port: port, TLSOpts: []func(*tls.Config){
 			func(c *tls.Config) {
 				c.GetCertificate = certificate
@@ -144,29 +160,6 @@ func (o *options) source(mgr ctrl.Manager) (cert.Source, error) {
 		return cert.NewFiles(o.certificateDir)
 	}
 	return cert.NewSelfManaged(mgr, o.cert)
-}
-
-// checks makes the webhook ready only if it can answer a review.
-func checks(mgr ctrl.Manager, source cert.Source, stopping *atomic.Bool) error {
-	serving := mgr.GetWebhookServer().StartedChecker()
-	ready := func(r *http.Request) error {
-		switch {
-		case stopping.Load():
-			return errors.New("stopping")
-		case !source.Healthy():
-			return errors.New("there is no serving certificate yet")
-		case !mgr.GetCache().WaitForCacheSync(r.Context()):
-			return errors.New("the caches are not filled yet")
-		}
-		return serving(r)
-	}
-	if err := mgr.AddReadyzCheck("serving", ready); err != nil {
-		return fmt.Errorf("setting up /readyz: %w", err)
-	}
-	if err := mgr.AddHealthzCheck("alive", func(*http.Request) error { return nil }); err != nil {
-		return fmt.Errorf("setting up /healthz: %w", err)
-	}
-	return nil
 }
 
 // delayed returns a context that ends the shutdown delay after ctx. Meanwhile
