@@ -90,6 +90,9 @@ func (o *options) run(ctx context.Context, restConfig *rest.Config) error {
 	if err != nil {
 		return err
 	}
+	if err := o.countMissed(mgr); err != nil {
+		return err
+	}
 	var stopping atomic.Bool
 	if err := o.serveHealth(mgr, &health{ready: servingCheck(mgr, source, &stopping), probes: probes}); err != nil {
 		return err
