@@ -261,7 +261,7 @@ func TestDebugHasTheSidecarsLayers(t *testing.T) {
 	}
 }
 
-// Another directory and a cache of layers and packages that is empty: compiled and
+// Another directory and a cache of layers and packages that is empty: linked and
 // packed anew, the digests and the bills are the same.
 func TestBuiltTwiceAnImageHasTheSameDigest(t *testing.T) {
 	first := all(t)
