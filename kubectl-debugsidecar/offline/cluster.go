@@ -148,7 +148,7 @@ func (c *cluster) namespaceOf(o *manifest.Object) (string, error) {
 	if o.Namespace != "" {
 		return o.Namespace, nil
 	}
-	namespace, _, err := c.options.kube.config().Namespace()
+	namespace, _, err := c.options.kube.Config().Namespace()
 	if err != nil {
 		return "", fmt.Errorf("%s: %s names no namespace, and the kubeconfig can't be read: %w", o.At, o, err)
 	}

@@ -26,16 +26,27 @@ type failure struct{ error }
 // errDenied is a failure about which everything was printed.
 var errDenied = errors.New("denied")
 
-// Main runs the command line and returns the exit code.
-func Main(ctx context.Context, args []string, streams genericiooptions.IOStreams) int {
+// Main runs the command line, with more commands beside those of this package,
+// and returns the exit code. An error with a method ExitCode chooses its own; one
+// without a text was told already.
+func Main(ctx context.Context, args []string, streams genericiooptions.IOStreams, more ...*cobra.Command) int {
 	c := newCommand(streams)
+	c.AddCommand(more...)
 	c.SetArgs(args)
 	called, err := c.ExecuteContextC(ctx)
 	if err == nil {
 		return exitFine
 	}
 	for _, problem := range problems(err) {
-		fmt.Fprintf(streams.ErrOut, "error: %s\n", problem)
+		if problem != "" {
+			fmt.Fprintf(streams.ErrOut, "error: %s\n", problem)
+		}
+	}
+	if coded, ok := errors.AsType[interface {
+		error
+		ExitCode() int
+	}](err); ok {
+		return coded.ExitCode()
 	}
 	if _, failed := errors.AsType[failure](err); failed {
 		return exitFailed
@@ -67,12 +78,13 @@ func problems(err error) []string {
 func newCommand(streams genericiooptions.IOStreams) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "kubectl-debugsidecar",
-		Short: "Inject debug and video-probe sidecars, and check policies, without a cluster",
-		Long: `Inject debug and video-probe sidecars, and check policies, without a cluster.
+		Short: "Inject debug and video-probe sidecars, check policies, and look after an installation",
+		Long: `Inject debug and video-probe sidecars, check policies, and look after an installation.
 
-The commands run the webhook's own code on manifests. What a cluster would know
-comes from Namespace, LimitRange and ResourceQuota objects among the manifests,
-and from flags.`,
+inject, uninject, explain and check run the webhook's own code on manifests and
+ask no cluster: what it would know comes from Namespace, LimitRange and
+ResourceQuota objects among the manifests, and from flags. status and doctor ask
+the cluster.`,
 		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl debugsidecar"},
 		SilenceUsage:  true,
 		SilenceErrors: true,

@@ -28,7 +28,7 @@ func FuzzRewrite(f *testing.F) {
 	rewrite := func(t *testing.T, input string, change func(*cluster, *pod) error) (string, error) {
 		o := newOptions(genericiooptions.IOStreams{Out: &bytes.Buffer{}, ErrOut: &bytes.Buffer{}})
 		o.profile, o.nativeSidecars = "debug", true
-		o.kube.namespace = "cameras"
+		o.kube.Namespace = "cameras"
 		docs, err := manifest.Read(manifest.Sources{Names: []string{"-"}, Stdin: strings.NewReader(input)})
 		if err != nil {
 			return "", err

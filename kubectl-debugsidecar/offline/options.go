@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/version"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
+	"github.com/debugsidecar/debugsidecar/kubectl-debugsidecar/kubeconfig"
 	"github.com/debugsidecar/debugsidecar/kubectl-debugsidecar/manifest"
 	"github.com/debugsidecar/debugsidecar/webhook/config"
 	"github.com/debugsidecar/debugsidecar/webhook/inject"
@@ -18,7 +19,7 @@ import (
 // options are the flags that all commands have.
 type options struct {
 	streams           genericiooptions.IOStreams
-	kube              kubeFlags
+	kube              kubeconfig.Flags
 	sources           manifest.Sources
 	profile           string
 	podSecurity       string
@@ -46,7 +47,7 @@ func (o *options) addFlags(c *cobra.Command) {
 	f.StringVar(&o.paths.Config, "config", "", "the webhook's configuration (config.yaml)")
 	f.StringVar(&o.paths.PolicyParameters, "policy-parameters", "", "parameters of the policies (policy.yaml)")
 	f.StringVar(&o.paths.Profiles, "profiles", "", "directory with profiles beside the embedded ones")
-	o.kube.addTo(f)
+	o.kube.AddTo(f, "namespace of objects that name none")
 
 	c.MarkFlagFilename("filename", "yaml", "yml", "json")  //nolint:errcheck // the flags exist
 	c.MarkFlagFilename("config", "yaml", "yml")            //nolint:errcheck
@@ -54,7 +55,7 @@ func (o *options) addFlags(c *cobra.Command) {
 	c.MarkFlagDirname("profiles")                          //nolint:errcheck
 	completeValues(c, "pod-security", "restricted", "baseline", "privileged")
 	complete(c, "profile", o.profileNames)
-	complete(c, "context", o.contexts)
+	complete(c, "context", o.kube.Contexts)
 }
 
 // nativeSidecarsSince is the first version with native sidecars on by default
@@ -106,19 +107,6 @@ func (o *options) profileNames() []string {
 		return s.Profiles.Names()
 	}
 	return nil
-}
-
-func (o *options) contexts() []string {
-	c, err := o.kube.config().RawConfig()
-	if err != nil {
-		return nil
-	}
-	var names []string
-	for name := range c.Contexts {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
 }
 
 // complete says what a shell can offer as a flag's value.
