@@ -19,6 +19,12 @@ func buildImages(ctx context.Context, o Options) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	plugin := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", filepath.Join(o.Root, "bin")+"/", "./kubectl-debugsidecar")
+	plugin.Dir = o.Root
+	plugin.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := plugin.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("building the plugin: %w\n%s", err, out)
+	}
 	var archives []string
 	for _, i := range images {
 		archives = append(archives, i.Archive)

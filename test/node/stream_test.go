@@ -43,7 +43,7 @@ const probe = "debugsidecar-video-probe"
 // squeezes the stream.
 func stream(t *testing.T, l lab) {
 	l.kubectl(t, "", "create", "namespace", "cameras")
-	l.apply(t, "cameras", "receiver.yaml", "PROFILE", "video-probe", "PARAMS", "buffer: 4")
+	l.apply(t, "cameras", "receiver.yaml", "PROFILE", "video-probe", "PARAMS", "{buffer: 4}")
 	l.kubectl(t, "", "--namespace=cameras", "rollout", "status", "deployment/ingest", "--timeout=60s")
 	pod := l.pod(t, "cameras", "app=ingest")
 	init := pod.Spec.InitContainers
@@ -215,9 +215,17 @@ func capabilities(t *testing.T, uid, argument string) []string {
 // process returns the process of a pod that has an argument.
 func process(t *testing.T, uid, argument string) int {
 	t.Helper()
-	all, err := os.ReadDir("/proc")
+	pid, err := findProcess(uid, argument)
 	if err != nil {
 		t.Fatal(err)
+	}
+	return pid
+}
+
+func findProcess(uid, argument string) (int, error) {
+	all, err := os.ReadDir("/proc")
+	if err != nil {
+		return 0, err
 	}
 	for _, dir := range all {
 		pid, err := strconv.Atoi(dir.Name())
@@ -227,9 +235,8 @@ func process(t *testing.T, uid, argument string) int {
 		line, _ := os.ReadFile(filepath.Join("/proc", dir.Name(), "cmdline"))
 		groups, _ := os.ReadFile(filepath.Join("/proc", dir.Name(), "cgroup"))
 		if bytes.Contains(groups, []byte(uid)) && slices.Contains(strings.Split(string(line), "\x00"), argument) {
-			return pid
+			return pid, nil
 		}
 	}
-	t.Fatalf("pod %s has no process with the argument %s", uid, argument)
-	return 0
+	return 0, fmt.Errorf("pod %s has no process with the argument %s", uid, argument)
 }
