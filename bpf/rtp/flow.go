@@ -59,6 +59,8 @@ type Flow struct {
 	// last one: together with ClockRate they are a clock.RTP.
 	First, Last clock.Ktime
 	Timestamp   uint32
+	// Keys are the key frames. The tap leaves payload unread; sidecar/rtp reads it.
+	Keys Keys
 	// Control is what RTCP said.
 	Control Control
 	// Ended is set when the flow was silent for Options.IdleTimeout: these are

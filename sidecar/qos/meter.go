@@ -46,6 +46,10 @@ type Meter struct {
 	// freezing is set while no frame came for as long as a freeze takes.
 	freezing bool
 	session  sample.Session
+	// keyAt, gop and gopFrames are of the newest key frames; 0 while unknown.
+	keyAt     clock.Ktime
+	gop       time.Duration
+	gopFrames float64
 }
 
 // New returns a meter that has seen nothing.
@@ -68,6 +72,7 @@ func (m *Meter) Step(s sample.Sample) Window {
 	}
 	if s.Media.Known {
 		m.pace(&s, &n)
+		m.keys(&s.Media)
 	}
 	m.push(&n)
 	m.at = s.At
@@ -177,6 +182,7 @@ func (m *Meter) window(s *sample.Sample) Window {
 	w := Window{
 		BitsPerSecond: noMedia, FramesPerSecond: noMedia, PacketLoss: noMedia, JitterSeconds: noMedia,
 		PLIPerSecond: noMedia, NACKPerSecond: noMedia, IntervalDeviation: noMedia, NominalIntervalSeconds: noMedia,
+		GOPFrames: noMedia, GOPSeconds: noMedia, KeyFrameGapSeconds: noMedia,
 		Freezes: noMedia, FrozenSeconds: noMedia, LagSeconds: noMedia, KernelDrops: noKernel, SocketQueueBytes: noSocket,
 		Black: m.session.Black, FrozenPicture: m.session.Frozen, Artefacts: m.session.Artefacts,
 	}
@@ -216,6 +222,7 @@ func (m *Meter) window(s *sample.Sample) Window {
 			w.IntervalDeviation = sample.Of(float64(sum.deviation) / 1e6 / float64(sum.deviating))
 		}
 	}
+	m.keyFigures(s, &w)
 	if m.begun {
 		w.LagSeconds = sample.Of(m.lag(s) / 1e9)
 	}

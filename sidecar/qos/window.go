@@ -23,6 +23,12 @@ type Window struct {
 	// totalFreezesDuration, with the interval of the last good period.
 	Freezes       sample.Figure `json:"freezes"`
 	FrozenSeconds sample.Figure `json:"frozenSeconds"`
+	// GOPFrames and GOPSeconds are the distance of the two newest key frames, in
+	// frames that arrived and on the stream's own clock.
+	GOPFrames  sample.Figure `json:"gopFrames"`
+	GOPSeconds sample.Figure `json:"gopSeconds"`
+	// KeyFrameGapSeconds is how long ago the newest key frame began to arrive.
+	KeyFrameGapSeconds sample.Figure `json:"keyFrameGapSeconds"`
 	// LagSeconds is how far the newest frame is behind the best it has been.
 	LagSeconds sample.Figure `json:"lagSeconds"`
 	// KernelDrops were of this stream, on this node.

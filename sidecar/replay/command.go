@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	tap "github.com/debugsidecar/debugsidecar/bpf/rtp"
 	"github.com/debugsidecar/debugsidecar/sidecar/warn"
 )
 
@@ -135,13 +136,17 @@ func (s *Summary) print(to io.Writer) error {
 		return err
 	}
 	table := tabwriter.NewWriter(to, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(table, "\nSTREAM\tSOURCE\tSSRC\tTYPE\tPACKETS\tFRAMES\tLOST\tDEGRADED\tPREDICTED\tSTALLS")
+	fmt.Fprintln(table, "\nSTREAM\tSOURCE\tSSRC\tTYPE\tPACKETS\tFRAMES\tKEYS\tLOST\tDEGRADED\tPREDICTED\tSTALLS")
 	for _, t := range s.Streams {
 		kind := strconv.Itoa(int(t.PayloadType))
 		if t.Audio {
 			kind += " audio"
 		}
-		fmt.Fprintf(table, "%s\t%s\t%08x\t%s\t%d\t%d\t%d\t%d\t%d\t%d\n", t, t.Src, t.SSRC, kind, t.Packets, t.Frames, t.Lost,
+		keys := "-" // not available
+		if t.Keys.Codec >= tap.H264 && !t.Audio {
+			kind, keys = kind+" "+t.Keys.Codec.String(), strconv.FormatUint(t.Keys.Count, 10)
+		}
+		fmt.Fprintf(table, "%s\t%s\t%08x\t%s\t%d\t%d\t%s\t%d\t%d\t%d\t%d\n", t, t.Src, t.SSRC, kind, t.Packets, t.Frames, keys, t.Lost,
 			t.Alerts[warn.Degraded], t.Alerts[warn.StallPredicted], t.Alerts[warn.Stalled])
 	}
 	return table.Flush()

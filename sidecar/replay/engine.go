@@ -40,6 +40,7 @@ type Stream struct {
 	Audio                 bool
 	PayloadType           uint8
 	Packets, Frames, Lost uint64
+	Keys                  tap.Keys
 	Alerts                map[warn.Kind]int
 
 	detector *warn.Detector
@@ -166,6 +167,7 @@ func (e *engine) step(stream sample.Stream, flow *tap.Flow, media sample.Media) 
 	}
 	s.Audio = media.Audio
 	s.PayloadType, s.Packets, s.Frames, s.Lost = flow.PayloadType, flow.Packets, flow.Frames, flow.Lost
+	s.Keys = flow.Keys
 	x := sample.Sample{At: e.tick, Media: media}
 	if e.kernel != nil {
 		x.Socket = e.kernel.socket(stream.Dst, e.tick)

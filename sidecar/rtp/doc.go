@@ -11,6 +11,13 @@
 // 1024 on, the same addresses, SSRC and payload type, and sequence numbers
 // within 64 of each other.
 //
+// # Key frames
+//
+// H.264 (RFC 6184) and H.265 (RFC 7798) are recognised by the first bytes of the
+// payload, once 16 packets with parts of pictures agree more than others object.
+// Encrypted payload never does. The kernel's tap leaves payload unread, so key
+// frames are known of captures only.
+//
 // # Clock rates
 //
 // RFC 3551 has those of static payload types. Dynamic ones are taken for video's

@@ -54,6 +54,7 @@ func (m *Meter) Next(f *tap.Flow) sample.Media {
 		Restarted: restarted,
 		Audio:     m.rate.audio,
 		Hole:      m.takeHole(),
+		Keys:      m.keys(f),
 		Control:   f.Control.PLI+f.Control.FIR+f.Control.NACK > 0,
 		PLI:       f.Control.PLI - m.prev.Control.PLI, FIR: f.Control.FIR - m.prev.Control.FIR, NACK: f.Control.NACK - m.prev.Control.NACK,
 	}

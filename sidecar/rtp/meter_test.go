@@ -258,6 +258,9 @@ func FuzzAnyPayloadIsCounted(f *testing.F) {
 	bye, _ := (&rtcp.Goodbye{Sources: []uint32{1, 2}}).Marshal()
 	f.Add(bye, 0)
 	f.Add(append(bye, bye[:5]...), 40)
+	for _, c := range carried {
+		f.Add(append(s.next(true)[:headerSize], c.media...), 0)
+	}
 	f.Fuzz(func(t *testing.T, payload []byte, more int) {
 		table, meter := NewTable(), Meter{}
 		good := &source{ssrc: 1, payloadType: 96}

@@ -40,6 +40,7 @@ type flow struct {
 	timestamp   uint32
 	highest     uint32 // timestamp
 	recent      [timestamps]uint32
+	keys        keys
 	control     *tap.Control
 }
 
@@ -146,6 +147,9 @@ func (f *flow) account(p *Packet, h header) (told *tap.Gap) {
 	} else {
 		return nil
 	}
+	if f.rate == videoRate {
+		f.keys.take(p.media(), h.timestamp, f.frames, p.At)
+	}
 	switch {
 	case f.sequence.gaps > gaps:
 		told = &tap.Gap{
@@ -229,6 +233,7 @@ func (f *flow) snapshot() tap.Flow {
 		Outliers: s.outliers, Restarts: s.restarts, Gaps: s.gaps, Frames: f.frames, Markers: f.markers,
 		Jitter: ticks(f.jitter, f.rate*jitterParts),
 		First:  f.first, Last: f.last, Timestamp: f.timestamp,
+		Keys: f.keys.told(),
 	}
 }
 

@@ -74,6 +74,7 @@ type Media struct {
 	// Hole is where pictures are missing, as far as it is known which.
 	Hole                  Hole
 	Reordered, Duplicates uint64
+	Keys                  Keys
 	// Jitter is the interarrival jitter of RFC 3550, A.8, as it stands.
 	Jitter time.Duration
 	// Newest is the newest frame's time on the stream's own clock, 0 being the
@@ -105,6 +106,21 @@ type Hole struct {
 	From, To time.Duration
 	// Probability is that of all of it.
 	Probability float64
+}
+
+// Keys are the key frames of an RTP flow.
+type Keys struct {
+	// Known is false where they are not recognised; Why says why.
+	Known bool
+	Why   string
+	// Count is how many began in the interval, At when the newest did; 0 before
+	// the first.
+	Count uint64
+	At    clock.Ktime
+	// GOPFrames and GOP are the mean distance of the interval's key frames from
+	// those before, in frames and on the stream's own clock; 0 if none has one.
+	GOPFrames float64
+	GOP       time.Duration
 }
 
 // Kernel is the stream's packets that this node's kernel dropped.

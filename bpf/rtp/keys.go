@@ -1,0 +1,33 @@
+package rtp
+
+import "github.com/debugsidecar/debugsidecar/bpf/clock"
+
+// Codec is what a flow's payload was recognised as.
+type Codec uint8
+
+const (
+	// Unread means that nobody looked at the payload, or that a capture cut it off.
+	Unread Codec = iota
+	// Unrecognised payload is of another codec, encrypted, or too little so far.
+	Unrecognised
+	// H264 is RFC 6184's payload, H265 RFC 7798's.
+	H264
+	H265
+)
+
+// String returns the codec's name as media types have it.
+func (c Codec) String() string {
+	return [...]string{"unread", "unrecognised", "H264", "H265"}[c&3]
+}
+
+// Keys are a flow's key frames. All but Codec is 0 unless that is H264 or H265.
+type Keys struct {
+	Codec Codec
+	// Count is key frames since the flow's first packet.
+	Count uint64
+	// Timestamp is the RTP timestamp of the newest, At when its first packet that
+	// tells came, Frames what Flow.Frames was then.
+	Timestamp uint32
+	At        clock.Ktime
+	Frames    uint64
+}
