@@ -98,7 +98,11 @@ func combinations(values []string, keys ...string) []map[string]string {
 	return sets
 }
 
-// everyEntry calls f for each entry of each variant of the chart.
+// selfProbe is the entry that is about nobody's objects.
+const selfProbe = "self-probe.debugsidecar.io"
+
+// everyEntry calls f for each entry of each variant of the chart that is about
+// what users make.
 func everyEntry(t *testing.T, f func(t *testing.T, kind string, e entry)) {
 	for name, values := range variants(t) {
 		t.Run(name, func(t *testing.T) {
@@ -107,7 +111,9 @@ func everyEntry(t *testing.T, f func(t *testing.T, kind string, e entry)) {
 				f(t, "mutating", e)
 			}
 			for _, e := range validating(only[*admission.ValidatingWebhookConfiguration](t, objects)) {
-				f(t, "validating", e)
+				if e.name != selfProbe {
+					f(t, "validating", e)
+				}
 			}
 		})
 	}
@@ -266,6 +272,24 @@ func TestRequestIsJudgedOnceAndExactlyWhereAModeIsOn(t *testing.T) {
 					}
 				}
 			}
+		}
+	}
+}
+
+func TestSelfProbeIsAboutItsOwnDryRunsAlone(t *testing.T) {
+	for name, values := range variants(t) {
+		objects := render(t, values)
+		all := validating(only[*admission.ValidatingWebhookConfiguration](t, objects))
+		e := all[len(all)-1]
+		if e.name != selfProbe || e.failurePolicy != admission.Fail || e.sideEffects != admission.SideEffectClassNone || e.timeoutSeconds != 2 {
+			t.Fatalf("%s: the last entry is %+v", name, e)
+		}
+		const label = "debugsidecar.io/self-probe"
+		if own := map[string]string{nameLabel: namespace}; !e.takes(t, admission.Create, "", "configmaps", own, map[string]string{label: "x"}) ||
+			e.takes(t, admission.Create, "", "configmaps", own, nil) ||
+			e.takes(t, admission.Create, "", "configmaps", map[string]string{nameLabel: "other"}, map[string]string{label: "x"}) ||
+			e.takes(t, admission.Create, "", "pods", own, map[string]string{label: "x"}) || len(e.rules) != 1 {
+			t.Errorf("%s: it takes something else: %+v", name, e)
 		}
 	}
 }

@@ -146,6 +146,7 @@ func TestNode(t *testing.T) {
 		test  func(*testing.T, lab)
 	}{
 		{"the kernel tier sees what the app lost, and what is coming", stream},
+		{"the installation is found sound", reachable},
 		{"without a grant, and where Pod Security is strict, the user tier comes", userTier},
 		{"a Job with the sidecar completes", jobs},
 		{"a Guaranteed pod stays Guaranteed", guaranteed},

@@ -171,13 +171,7 @@ func TestAnOutdatedSidecarIsReplacedByACopyAndNeverDoubled(t *testing.T) {
 		if err := env.installation.Upgrade(context.Background(), ""); err != nil {
 			t.Error(err)
 		}
-		if err := prepareEntry(context.Background()); err != nil {
-			t.Error(err)
-		}
 	}()
-	if err := prepareEntry(t.Context()); err != nil {
-		t.Fatal(err)
-	}
 	before := status(t, ns)["old"]
 	if before.State != "outdated" || before.CurrentRevision == before.Revision || before.CurrentRevision == "" {
 		t.Errorf("got %+v", before)
