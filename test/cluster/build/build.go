@@ -1,5 +1,6 @@
 // Package build makes the programs that a test cluster consists of, from the
-// Go modules in test/cluster/kube and test/tools, and keeps them in a cache.
+// Go modules in test/cluster/kube, test/tools and test/certmanager/controllers,
+// and keeps them in a cache.
 //
 // Nothing is downloaded but Go modules. A first build of Kubernetes takes
 // about 20 CPU-minutes; later ones find the result in the cache.
@@ -61,6 +62,18 @@ var helm = program{
 	},
 }
 
+var certManager = program{
+	name:    "certmanager",
+	title:   "cert-manager",
+	dir:     "test/certmanager/controllers",
+	pkg:     ".",
+	module:  "github.com/cert-manager/cert-manager",
+	sources: []string{"go.mod", "go.sum", "inject.go", "issue.go", "main.go"},
+	ldflags: func(version string) string {
+		return "-s -w -X github.com/cert-manager/cert-manager/pkg/util.AppVersion=" + version
+	},
+}
+
 // Kube returns the path of the binary that holds etcd, the control plane, the
 // node's programs and kubectl. Beside it stand links by those names, so its
 // directory can be put into PATH.
@@ -74,6 +87,12 @@ func Kube(ctx context.Context, report func(line string)) (string, error) {
 // Helm returns the path of the helm binary, as Kube does.
 func Helm(ctx context.Context, report func(line string)) (string, error) {
 	return helm.get(ctx, report)
+}
+
+// CertManager returns the path of a binary with cert-manager's controllers, as
+// Kube does.
+func CertManager(ctx context.Context, report func(line string)) (string, error) {
+	return certManager.get(ctx, report)
 }
 
 func (p *program) get(ctx context.Context, report func(string)) (string, error) {

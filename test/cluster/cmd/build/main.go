@@ -1,5 +1,5 @@
-// Command build makes Kubernetes, Helm or both ahead of their first use, and
-// prints the paths of the binaries.
+// Command build makes Kubernetes, Helm or cert-manager ahead of their first use,
+// and prints the paths of the binaries.
 package main
 
 import (
@@ -14,14 +14,14 @@ import (
 
 const usage = `usage: build PROGRAM...
 
-PROGRAM is kube (etcd, the programs of Kubernetes and kubectl, in one binary) or
-helm. What is in the cache already (DEBUGSIDECAR_CACHE, by default
+PROGRAM is kube (etcd, the programs of Kubernetes and kubectl, in one binary),
+helm or certmanager. What is in the cache already (DEBUGSIDECAR_CACHE, by default
 ~/.cache/debugsidecar) is not built again.`
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	programs := map[string]func(context.Context, func(string)) (string, error){"kube": build.Kube, "helm": build.Helm}
+	programs := map[string]func(context.Context, func(string)) (string, error){"kube": build.Kube, "helm": build.Helm, "certmanager": build.CertManager}
 	if len(os.Args) == 2 && (os.Args[1] == "--help" || os.Args[1] == "-h") {
 		fmt.Println(usage)
 		return
