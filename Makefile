@@ -1,6 +1,7 @@
 # `make` lists the targets. Variables, as in `make test DEBUGSIDECAR_CACHE=/var/cache/ds`:
 #   DEBUGSIDECAR_CACHE  where Kubernetes and Helm are kept once they are built
 #   GO                  the go command
+#   NODE=0              make demo shows it on a control plane without a node
 #   ONCE=1              make demo ends after the show, with status 0 if all of it was true
 #   FUZZTIME            how long make fuzz tries each target
 export DEBUGSIDECAR_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/debugsidecar
@@ -21,8 +22,8 @@ SHELL := bash
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: ## show the main job on a real control plane, and leave it up until Ctrl-C
-	@test/tools/deps.sh
+demo: ## show the main job on a real Kubernetes (as root: with a node), and leave it up until Ctrl-C
+	@if [[ $$(id -u) -eq 0 ]]; then test/tools/deps.sh race images; else test/tools/deps.sh; fi
 	@echo "compiling debugsidecar (a minute or two the first time)"
 	@$(GO) build -ldflags "-s -w" -o bin/ ./kubectl-debugsidecar
 	@test -d "$$DEBUGSIDECAR_CACHE/kube" || { echo "while the rest is compiled: what becomes of a labelled pod, and why"; \
@@ -50,11 +51,11 @@ build: ## build the static binaries into bin/
 	$(GO) build -ldflags "-s -w" -o bin/ ./webhook ./kubectl-debugsidecar ./sidecar
 
 worker: ## build the capture program into bin/: the only one with OpenCV
-	@test/tools/deps.sh race video
+	@test/tools/deps.sh race images
 	@mkdir -p bin && $(GO) run ./sidecar/capture/worker/build -o bin/debugsidecar-capture
 
 images: ## build the container images into bin/images, without Docker
-	@test/tools/deps.sh race video
+	@test/tools/deps.sh race images
 	@$(GO) run ./images -o bin/images
 
 bench: worker ## measure what admission, the kernel probes and the sidecar cost, beside floors and peers, into bin/bench*.txt

@@ -1,7 +1,8 @@
-// Command demo shows the main job on a real Kubernetes control plane: it builds
-// what is missing, starts the control plane, installs the chart with Helm, and
-// then does what a user would do. With ONCE=1 it ends after the show, with
-// status 0 only if everything that it showed was true.
+// Command demo shows the main job on a real Kubernetes: it builds what is missing,
+// starts a cluster, installs the chart with Helm, and then does what a user would
+// do. As root the cluster has a node, on which all runs; otherwise, or with
+// NODE=0, it is a control plane, and a capture is replayed. With ONCE=1 it ends
+// after the show, with status 0 only if everything that it showed was true.
 package main
 
 import (
@@ -19,6 +20,7 @@ import (
 	"github.com/debugsidecar/debugsidecar/test/cluster"
 	"github.com/debugsidecar/debugsidecar/test/cluster/build"
 	"github.com/debugsidecar/debugsidecar/test/install"
+	"github.com/debugsidecar/debugsidecar/test/node"
 )
 
 func main() {
@@ -57,18 +59,11 @@ func run(ctx context.Context, once bool) error {
 	if err := prepare(ctx, s); err != nil {
 		return err
 	}
-	c, i, err := start(ctx, s, dir)
+	c, err := s.all(ctx, dir)
 	if c != nil {
 		defer c.Stop() //nolint:errcheck // it is thrown away
 	}
 	if err != nil {
-		return err
-	}
-	defer i.Close()
-	if err := (&online{show: s, cluster: c, installation: i}).run(ctx); err != nil {
-		return err
-	}
-	if err := s.stall(ctx); err != nil {
 		return err
 	}
 	if s.failed > 0 {
@@ -82,8 +77,33 @@ func run(ctx context.Context, once bool) error {
 	case <-ctx.Done():
 		return nil
 	case err := <-died(ctx, c):
-		return fmt.Errorf("the control plane ended: %w", err)
+		return fmt.Errorf("the cluster ended: %w", err)
 	}
+}
+
+// all shows it on a node, or where there can be none, on a control plane alone.
+func (s *show) all(ctx context.Context, dir string) (*cluster.Cluster, error) {
+	var n *node.Node
+	err := fmt.Errorf("NODE=0: %w", cluster.ErrUnavailable)
+	if os.Getenv("NODE") != "0" {
+		n, err = s.startNode(ctx, dir)
+	}
+	if err == nil {
+		return n.Cluster, s.onNode(ctx, n)
+	}
+	if !errors.Is(err, cluster.ErrUnavailable) {
+		return nil, err
+	}
+	s.say("Without a node, on a control plane alone: " + err.Error())
+	c, i, err := start(ctx, s, dir)
+	if err != nil {
+		return c, err
+	}
+	defer i.Close()
+	if err := (&online{show: s, cluster: c, webhook: i.URL()}).run(ctx); err != nil {
+		return c, err
+	}
+	return c, s.stall(ctx)
 }
 
 func died(ctx context.Context, c *cluster.Cluster) <-chan error {

@@ -19,14 +19,13 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/debugsidecar/debugsidecar/test/cluster"
-	"github.com/debugsidecar/debugsidecar/test/install"
 )
 
-// online shows the job on the control plane.
+// online shows what the API server and the webhook say.
 type online struct {
 	*show
-	cluster      *cluster.Cluster
-	installation *install.Installation
+	cluster *cluster.Cluster
+	webhook string // its URL
 }
 
 func (o *online) run(ctx context.Context) error {
@@ -40,8 +39,8 @@ func (o *online) run(ctx context.Context) error {
 	if err := o.again(ctx, pod); err != nil {
 		return err
 	}
-	o.denied(ctx)
-	return o.warned(ctx)
+	o.denied(ctx, "3")
+	return o.warned(ctx, "4")
 }
 
 // injected applies a labelled pod.
@@ -131,8 +130,8 @@ func (o *online) review(ctx context.Context, pod *corev1.Pod) (*admissionv1.Admi
 	if err != nil {
 		return nil, fmt.Errorf("encoding the review: %w", err)
 	}
-	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, o.installation.URL()+"/mutate", bytes.NewReader(body))
+	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DialContext: o.cluster.DialContext, TLSClientConfig: &tls.Config{RootCAs: roots}}}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, o.webhook+"/mutate", bytes.NewReader(body))
 	if err != nil {
 		return nil, fmt.Errorf("asking the webhook: %w", err)
 	}
@@ -149,8 +148,8 @@ func (o *online) review(ctx context.Context, pod *corev1.Pod) (*admissionv1.Admi
 }
 
 // denied applies a pod that asks for too much.
-func (o *online) denied(ctx context.Context) {
-	o.heading("3. A pod that asks for SYS_ADMIN is denied, and told what to change")
+func (o *online) denied(ctx context.Context, number string) {
+	o.heading(number + ". A pod that asks for SYS_ADMIN is denied, and told what to change")
 	o.typed("kubectl apply -f " + manifests + "sysadmin.yaml")
 	_, stderr, err := o.cluster.Kubectl(ctx, "", "apply", "-f", manifests+"sysadmin.yaml")
 	o.quote(stderr)
@@ -166,8 +165,8 @@ func (o *online) denied(ctx context.Context) {
 }
 
 // warned applies a Deployment whose pods would be denied.
-func (o *online) warned(ctx context.Context) error {
-	o.heading("4. A Deployment whose pods would be denied is warned about at once")
+func (o *online) warned(ctx context.Context, number string) error {
+	o.heading(number + ". A Deployment whose pods would be denied is warned about at once")
 	o.typed("kubectl apply -f " + manifests + "deployment.yaml")
 	stdout, stderr, err := o.cluster.Kubectl(ctx, "", "apply", "-f", manifests+"deployment.yaml")
 	if err != nil {

@@ -85,7 +85,8 @@ func (s *show) offline(ctx context.Context) error {
 
 func (s *show) goodbye(c *cluster.Cluster) {
 	s.heading("It stays up until Ctrl-C. In another terminal:")
-	s.printf("export KUBECONFIG=%s PATH=%s:$PATH\n", c.Kubeconfig, c.Bin)
-	s.printf("kubectl -n cameras get pod ingest -o yaml\n")
+	s.printf("export KUBECONFIG=%s PATH=%s:%s:$PATH\n", c.Kubeconfig, c.Bin, filepath.Join(s.root, "bin"))
+	s.printf("kubectl get pods -A\n")
+	s.printf("kubectl debugsidecar status -A\n")
 	s.printf("kubectl -n cameras run mine --image=registry.example/mine:1 --labels=debugsidecar.io/inject=debug --dry-run=server -o yaml\n")
 }

@@ -45,29 +45,29 @@ type Node struct {
 	o Options
 }
 
-// Start builds the images, starts the cluster, and installs the chart. It returns
+// Start starts the cluster, builds the images, and installs the chart. It returns
 // when the webhook's pods are ready. Where there can be no node, the error wraps
 // cluster.ErrUnavailable.
 func Start(ctx context.Context, o Options) (*Node, error) {
 	if o.Log == nil {
 		o.Log = func(string) {}
 	}
-	archives, err := buildImages(ctx, o)
-	if err != nil {
-		return nil, err
-	}
 	c, err := cluster.Start(ctx, cluster.Options{Node: true, Log: o.Log})
 	if err != nil {
 		return nil, err
 	}
 	n := &Node{c, o}
-	if err := n.fill(ctx, archives); err != nil {
+	if err := n.fill(ctx); err != nil {
 		return nil, errors.Join(err, c.Stop())
 	}
 	return n, nil
 }
 
-func (n *Node) fill(ctx context.Context, archives []string) error {
+func (n *Node) fill(ctx context.Context) error {
+	archives, err := buildImages(ctx, n.o)
+	if err != nil {
+		return err
+	}
 	begin := time.Now()
 	for _, archive := range archives {
 		if err := n.LoadImage(ctx, archive); err != nil {

@@ -2,7 +2,6 @@ package node_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -118,14 +117,11 @@ func (l lab) apply(t *testing.T, namespace, name string, replace ...string) {
 // pod returns the one pod with a label.
 func (l lab) pod(t *testing.T, namespace, selector string) corev1.Pod {
 	t.Helper()
-	var list corev1.PodList
-	if err := json.Unmarshal([]byte(l.kubectl(t, "", "--namespace", namespace, "get", "pods", "-l", selector, "-o", "json")), &list); err != nil {
+	pod, err := l.Pod(t.Context(), namespace, selector)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if len(list.Items) != 1 {
-		t.Fatalf("%d pods have %s in %s", len(list.Items), selector, namespace)
-	}
-	return list.Items[0]
+	return pod
 }
 
 func (l lab) until(t *testing.T, what string, try func(context.Context) error) {

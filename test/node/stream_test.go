@@ -14,28 +14,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/common/expfmt"
-	"github.com/prometheus/common/model"
+	"github.com/debugsidecar/debugsidecar/test/node"
 )
-
-// appReport is what the receiver knows; see test/node/app.
-type appReport struct {
-	Packets, Dropped, Missing uint64
-	Stalls                    []struct{ From, To time.Time }
-}
-
-// alert is one that was pushed.
-type alert struct {
-	At    time.Time
-	Alert struct {
-		TS      time.Time
-		Stream  string
-		Kind    string
-		Cause   string
-		BufferS float64 `json:"buffer_s"`
-		EtaS    float64 `json:"eta_s"`
-	}
-}
 
 const probe = "debugsidecar-video-probe"
 
@@ -58,14 +38,15 @@ func stream(t *testing.T, l lab) {
 	l.kubectl(t, "", "--namespace=cameras", "wait", "--for=condition=Ready", "pod/camera", "--timeout=60s")
 	camera := l.pod(t, "cameras", "app=camera").Status.PodIP
 	app := "http://" + pod.Status.PodIP + ":8090"
-	report := func() (r appReport) {
-		if err := l.GetJSON(t.Context(), app+"/report", &r); err != nil {
+	report := func() node.Report {
+		r, err := l.Report(t.Context(), pod.Status.PodIP)
+		if err != nil {
 			t.Fatal(err)
 		}
 		return r
 	}
 	l.until(t, "the probe sees the stream", func(ctx context.Context) error {
-		if v, err := l.metric(ctx, pod.Status.PodIP, "debugsidecar_streams"); err != nil || v != 1 {
+		if v, err := l.Metric(ctx, pod.Status.PodIP, "debugsidecar_streams"); err != nil || v != 1 {
 			return fmt.Errorf("%v streams, %w", v, err)
 		}
 		return nil
@@ -80,7 +61,7 @@ func stream(t *testing.T, l lab) {
 	time.Sleep(3 * time.Second)
 	l.until(t, "the probe's count of drops is the app's", func(ctx context.Context) error {
 		want := report().Dropped
-		got, err := l.metric(ctx, pod.Status.PodIP, "debugsidecar_drops_total", "reason", "SOCKET_RCVBUFF", "class", "loss")
+		got, err := l.Metric(ctx, pod.Status.PodIP, "debugsidecar_drops_total", "reason", "SOCKET_RCVBUFF", "class", "loss")
 		if err == nil && (want == 0 || got != float64(want)) {
 			err = fmt.Errorf("%v, and the app's socket dropped %d", got, want)
 		}
@@ -135,45 +116,13 @@ func stream(t *testing.T, l lab) {
 		first.Sub(squeezed).Seconds(), stall.Sub(squeezed).Seconds(), stall.Sub(first).Seconds())
 }
 
-func (l lab) alerts(t *testing.T) []alert {
+func (l lab) alerts(t *testing.T) []node.Alert {
 	t.Helper()
-	var all []alert
-	if err := l.GetJSON(t.Context(), "http://alerts.alerts.svc:8092/", &all); err != nil {
+	all, err := l.Alerts(t.Context())
+	if err != nil {
 		t.Fatal(err)
 	}
 	return all
-}
-
-// metric returns the sum of a pod's series with these labels.
-func (l lab) metric(ctx context.Context, ip, name string, labels ...string) (float64, error) {
-	text, err := l.Get(ctx, "http://"+ip+":9400/metrics")
-	if err != nil {
-		return 0, err
-	}
-	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(strings.NewReader(text))
-	if err != nil {
-		return 0, err
-	}
-	family, ok := families[name]
-	if !ok {
-		return 0, errors.New("there is no " + name)
-	}
-	sum := 0.0
-series:
-	for _, m := range family.Metric {
-		has := map[string]string{}
-		for _, pair := range m.Label {
-			has[pair.GetName()] = pair.GetValue()
-		}
-		for i := 0; i < len(labels); i += 2 {
-			if has[labels[i]] != labels[i+1] {
-				continue series
-			}
-		}
-		sum += m.GetCounter().GetValue() + m.GetGauge().GetValue()
-	}
-	return sum, nil
 }
 
 // names of capabilities that matter here, by number

@@ -6,8 +6,9 @@
 #                  detector takes
 #   deps.sh kernel also what compiles BPF and boots kernels. Where a package can't
 #                  be had, the tests that take it are skipped and say so.
-#   deps.sh video  also OpenCV, with which the capture program is linked, and the
-#                  cameras that tests play: GStreamer's RTSP server and ffmpeg
+#   deps.sh images also OpenCV, with which the capture program is linked
+#   deps.sh video  the same, and the cameras that tests play: GStreamer's RTSP
+#                  server and ffmpeg
 #   deps.sh page   also a browser
 #   deps.sh bench  also the peers of benchmarks: bpftrace, tini
 set -euo pipefail
@@ -29,11 +30,15 @@ if [[ " $* " == *" kernel "* ]]; then
 	has xz || wanted+=(xz-utils)
 	has zstd || wanted+=(zstd)
 fi
-if [[ " $* " == *" video "* ]]; then
+if [[ " $* " == *" images "* || " $* " == *" video "* ]]; then
 	has g++ || wanted+=(g++)
+	for package in libopencv-{core,imgproc,imgcodecs,videoio,highgui,video,calib3d,objdetect,dnn,photo,features2d,stitching}-dev; do
+		dpkg -s "$package" >/dev/null 2>&1 || wanted+=("$package")
+	done
+fi
+if [[ " $* " == *" video "* ]]; then
 	has ffmpeg || wanted+=(ffmpeg)
-	for package in libopencv-{core,imgproc,imgcodecs,videoio,highgui,video,calib3d,objdetect,dnn,photo,features2d,stitching}-dev \
-		python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-{base,good,bad,ugly} gstreamer1.0-libav; do
+	for package in python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-{base,good,bad,ugly} gstreamer1.0-libav; do
 		dpkg -s "$package" >/dev/null 2>&1 || wanted+=("$package")
 	done
 fi
