@@ -3,6 +3,7 @@ package certmanager_test
 import (
 	"bytes"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/pem"
 	"testing"
 
@@ -42,6 +43,17 @@ spec:
   dnsNames: [leaf.example]
   privateKey: {algorithm: ECDSA, rotationPolicy: Always}
   issuerRef: {name: ca}
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingWebhookConfiguration
+metadata:
+  name: leaf
+  annotations: {cert-manager.io/inject-ca-from: default/leaf}
+webhooks:
+- name: leaf.example.org
+  clientConfig: {url: "https://leaf.example/"}
+  admissionReviewVersions: [v1]
+  sideEffects: None
 `
 
 func TestCertificatesAreIssuedAndRenewed(t *testing.T) {
@@ -80,6 +92,11 @@ func TestCertificatesAreIssuedAndRenewed(t *testing.T) {
 	ca, leaf := inSecret(t, client, "ca", "tls.crt"), inSecret(t, client, "leaf", "tls.crt")
 	if err := leaf.CheckSignatureFrom(ca); err != nil {
 		t.Errorf("the CA did not sign the leaf: %v", err)
+	}
+
+	bundle := base64.StdEncoding.EncodeToString(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.Raw}))
+	if _, _, err := c.Kubectl(ctx, "", "wait", "--for=jsonpath={.webhooks[0].clientConfig.caBundle}="+bundle, "--timeout=30s", "mutatingwebhookconfiguration/leaf"); err != nil {
+		t.Errorf("the CA was not injected: %v", err)
 	}
 
 	for _, name := range []string{"leaf", "ca"} {
