@@ -22,6 +22,7 @@ type process struct {
 	dir     string          // of its log
 	alive   *os.File        // its other end is the program's standard input
 	running context.Context // until it ends; its cause says why
+	over    context.CancelCauseFunc
 	ended   chan struct{}
 }
 
@@ -57,28 +58,25 @@ func (p *process) start(binary string, args []string) error {
 		return errors.Join(err, alive.Close())
 	}
 	p.alive = alive
-	running, over := context.WithCancelCause(context.Background())
-	p.running = running
+	p.running, p.over = context.WithCancelCause(context.Background())
 	go func() {
 		err := p.cmd.Wait()
-		over(fmt.Errorf("cert-manager ended by itself (%v); its last lines:\n%s", err, p.tail()))
+		p.over(fmt.Errorf("cert-manager ended by itself (%v); its last lines:\n%s", err, p.tail()))
 		close(p.ended)
 	}()
 	return nil
 }
 
-// end kills the program unless it ended already, which is an error.
+// end kills the program. That it had ended before by itself is an error.
 func (p *process) end() error {
-	var early error
-	select {
-	case <-p.ended:
-		early = context.Cause(p.running)
-	default:
-		_ = p.cmd.Process.Kill()
-		<-p.ended
-	}
+	p.over(errStopped)
+	_ = p.cmd.Process.Kill()
+	<-p.ended
 	_ = p.alive.Close()
-	return early
+	if err := context.Cause(p.running); !errors.Is(err, errStopped) {
+		return err
+	}
+	return nil
 }
 
 func (p *process) logFile() string { return filepath.Join(p.dir, "log") }
