@@ -63,6 +63,7 @@ func (o *options) run(ctx context.Context, restConfig *rest.Config) error {
 	if source, err = o.source(mgr); err != nil {
 		return err
 	}
+	cert.RegisterExpiry(metrics.Registry, source)
 	for _, r := range []manager.Runnable{source, store} {
 		if err := mgr.Add(r); err != nil {
 			return fmt.Errorf("setting up the manager: %w", err)
