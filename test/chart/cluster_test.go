@@ -173,6 +173,39 @@ func certManagerTypes(t *testing.T, c *cluster.Cluster) {
 	}
 }
 
+// operatorTypes makes the API server know and check the objects of the Prometheus
+// operator. Their definitions are in the operator's own module, of which we have
+// only the types: it is downloaded, once.
+func operatorTypes(t *testing.T, c *cluster.Cluster) {
+	t.Helper()
+	const module = "github.com/prometheus-operator/prometheus-operator"
+	version, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Version}}", module+"/pkg/apis/monitoring").Output()
+	if err != nil {
+		t.Fatal("finding the operator's version: ", err)
+	}
+	download := exec.CommandContext(t.Context(), "go", "mod", "download", "-json", module+"@"+strings.TrimSpace(string(version)))
+	download.Dir = t.TempDir() // outside of our module, which does not ask for it
+	out, err := download.Output()
+	if err != nil {
+		t.Fatalf("downloading the operator's types: %v\n%s", err, out)
+	}
+	var downloaded struct{ Dir string }
+	if err := json.Unmarshal(out, &downloaded); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"wait", "--for=condition=Established", "--timeout=60s"}
+	for _, kind := range []string{"servicemonitors", "podmonitors", "prometheusrules"} {
+		file := filepath.Join(downloaded.Dir, "example", "prometheus-operator-crd", "monitoring.coreos.com_"+kind+".yaml")
+		if _, _, err := c.Kubectl(t.Context(), "", "apply", "--server-side", "-f", file); err != nil {
+			t.Fatal(err)
+		}
+		args = append(args, "crd/"+kind+".monitoring.coreos.com")
+	}
+	if _, _, err := c.Kubectl(t.Context(), "", args...); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // gone returns an error as long as the object is there.
 func gone(t *testing.T, c *cluster.Cluster, o client.Object) error {
 	t.Helper()

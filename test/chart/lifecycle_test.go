@@ -36,6 +36,7 @@ func outsideNamespaces(release string) []client.Object {
 func TestEveryVariantIsAcceptedByTheAPIServer(t *testing.T) {
 	c := realCluster(t)
 	certManagerTypes(t, c)
+	operatorTypes(t, c)
 	makeNamespace(t, c, "variants", nil)
 	for name, values := range variants(t) {
 		t.Run(name, func(t *testing.T) {
