@@ -118,7 +118,11 @@ func (d *Detector) media(s *sample.Sample, lost, gaps float64) {
 		}
 	}
 	wasRead, wasReadAt := p.read, p.readAt
-	p.advance(s, d.socket.bytes(s))
+	waits := d.socket.bytes(s)
+	if m.Replaced {
+		waits = 0 // they are the other source's, on the same socket
+	}
+	p.advance(s, waits)
 	interval := sample.Interval.Seconds() / max(float64(m.Frames), 1)
 	if m.Frames == 0 {
 		interval = p.now - p.newestAt

@@ -191,6 +191,24 @@ func TestStreamThatSomebodyTookOverStallsOnlyForAsLongAsNobodySent(t *testing.T)
 	}
 }
 
+// The heir sends to the same socket: what waits in it is the heir's.
+func TestWhatWaitsForTheHeirIsNoStallOfTheOneBefore(t *testing.T) {
+	all := samples(film(20*time.Second, 30, 0, 1), 40*time.Second)
+	for i := range all {
+		s := &all[i]
+		s.Media.Replaced = time.Duration(s.At-start) > 22*time.Second
+		s.Socket = sample.Socket{Known: true, Queue: uint64(i%5) * 2304}
+	}
+	alerts, _ := run(all, warn.Options{})
+	for _, depth := range warn.DefaultBuffers() {
+		for _, a := range of(alerts, warn.Stalled, depth) {
+			if at := since(a); at > 23*time.Second+depth {
+				t.Errorf("%v: a stall is told of at %v, long after another source sent", depth, at)
+			}
+		}
+	}
+}
+
 func TestVerdictIsUnknownBeforeAnythingWasSeen(t *testing.T) {
 	if v, _ := warn.New(warn.Options{}, stream).Step(sample.Sample{At: start, Media: sample.Media{Known: true}}); v.Health != warn.Unknown {
 		t.Errorf("%s", v.Health)
