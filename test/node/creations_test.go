@@ -80,11 +80,13 @@ func creations(t *testing.T, l lab) {
 		l.kubectl(t, "", "--namespace", node.Namespace, "delete", "pod", pods.Items[0].Name)
 		l.kubectl(t, "", "--namespace", node.Namespace, "rollout", "status", "deployment/"+node.Release, "--timeout=60s")
 	}
+	mu.Lock()
 	graceful := made
 	if injected != made {
 		t.Errorf("%d of %d pods were injected while webhook pods were deleted one by one", injected, made)
 	}
 	t.Logf("%d pods were made, %d with a sidecar, while 4 webhook pods were deleted; the slowest took %.2f s", made, injected, slowest.Seconds())
+	mu.Unlock()
 
 	// All at once and without a word. A namespace that enforces a level waits
 	// then, so only the other one goes on.
