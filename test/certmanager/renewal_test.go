@@ -92,12 +92,13 @@ func TestNoRequestFailsWhileCertManagerRenews(t *testing.T) {
 	l := start(t)
 	first := l.secret(t, caSecret, "tls.crt")
 	l.untilInjected(t, first)
-	l.untilServed(t)
+	serial := l.untilServed(t)
 
 	load := l.startLoad(t)
+	load.untilMet(t, serial)
 	for range 3 {
 		l.renew(t, leaf)
-		l.untilServed(t)
+		load.untilMet(t, l.untilServed(t))
 	}
 
 	// The API server still trusts the old CA, which has the same key.
@@ -109,7 +110,7 @@ func TestNoRequestFailsWhileCertManagerRenews(t *testing.T) {
 	// A leaf of the new CA brings it to the configurations.
 	l.renew(t, leaf)
 	l.untilInjected(t, second)
-	l.untilServed(t)
+	load.untilMet(t, l.untilServed(t))
 	// The API server drops its connections, and trusts what it finds then.
 	l.restart(t)
 	load.end(t)

@@ -17,21 +17,25 @@ import (
 )
 
 // untilServed waits until each webhook pod serves the certificate that is in the
-// Secret now.
-func (l lab) untilServed(t *testing.T) {
+// Secret now, and returns its serial number.
+func (l lab) untilServed(t *testing.T) string {
 	t.Helper()
 	begin := time.Now()
-	block, _ := pem.Decode(l.secret(t, leaf, "tls.crt"))
-	want, err := x509.ParseCertificate(block.Bytes)
-	if err != nil {
-		t.Fatal(err)
-	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(l.secret(t, leaf, "ca.crt")) {
-		t.Fatal("no CA in the Secret")
-	}
-	pods := 0
-	err = l.Until(t.Context(), "each webhook pod serves the Secret's certificate", func(ctx context.Context) error {
+	pods, want := 0, (*x509.Certificate)(nil)
+	err := l.Until(t.Context(), "each webhook pod serves the Secret's certificate", func(ctx context.Context) error {
+		// Each time anew: cert-manager was seen to issue once more by itself.
+		block, _ := pem.Decode(l.secret(t, leaf, "tls.crt"))
+		if block == nil {
+			return errors.New("no certificate in the Secret")
+		}
+		var err error
+		if want, err = x509.ParseCertificate(block.Bytes); err != nil {
+			return err
+		}
+		roots := x509.NewCertPool()
+		if !roots.AppendCertsFromPEM(l.secret(t, leaf, "ca.crt")) {
+			return errors.New("no CA in the Secret")
+		}
 		addresses, err := l.endpoints(ctx)
 		if err != nil {
 			return err
@@ -51,7 +55,9 @@ func (l lab) untilServed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%d pods serve certificate %x after %.2f s", pods, want.SerialNumber, time.Since(begin).Seconds())
+	serial := want.SerialNumber.Text(16)
+	t.Logf("%d pods serve certificate %s after %.2f s", pods, serial, time.Since(begin).Seconds())
+	return serial
 }
 
 // endpoints returns host and port of each webhook pod that is ready.
