@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/debugsidecar/debugsidecar/webhook/admit"
+	"github.com/debugsidecar/debugsidecar/webhook/cert"
 	"github.com/debugsidecar/debugsidecar/webhook/missed"
 	"github.com/debugsidecar/debugsidecar/webhook/reach"
 )
@@ -46,6 +47,7 @@ func catalogue(t *testing.T) known {
 	admit.NewMetrics(&registered)
 	(&reach.Loop{}).Register(&registered)
 	(&missed.Counter{}).Register(&registered)
+	cert.RegisterExpiry(&registered, nil)
 	for _, c := range registered.collectors {
 		k.collector(t, c)
 	}
