@@ -149,14 +149,14 @@ func (k known) check(expr string, more ...string) []string {
 	if len(names.selectors) == 0 {
 		wrong = append(wrong, "names no metric")
 	}
-	any := slices.Clone(targetLabels)
+	anyOf := slices.Clone(targetLabels)
 	for _, s := range names.selectors {
 		own, exists := k[s.metric]
 		if !exists {
 			wrong = append(wrong, "no metric "+s.metric)
 			continue
 		}
-		any = append(any, own...)
+		anyOf = append(anyOf, own...)
 		for _, l := range s.labels {
 			if !slices.Contains(own, l) && !slices.Contains(targetLabels, l) {
 				wrong = append(wrong, s.metric+" has no label "+l)
@@ -164,7 +164,7 @@ func (k known) check(expr string, more ...string) []string {
 		}
 	}
 	for _, l := range slices.Concat(names.labels, more) {
-		if !slices.Contains(any, l) {
+		if !slices.Contains(anyOf, l) {
 			wrong = append(wrong, "none of its metrics has a label "+l)
 		}
 	}

@@ -40,8 +40,8 @@ var helmPath = sync.OnceValues(func() (string, error) {
 // rendered is what template returned, by its values: most tests want the same.
 var rendered sync.Map
 
-// template runs helm template in a namespace of its own name. The error has what Helm
-// says.
+// template runs helm template as release debugsidecar in the namespace video-tools.
+// The error has what Helm says.
 func template(t *testing.T, values string) (string, error) {
 	t.Helper()
 	if out, ok := rendered.Load(values); ok {
