@@ -155,6 +155,7 @@ type reader struct {
 	where        where
 	installation *missed.Installation // nil: not known
 	revisions    map[string]string    // by profile; nil: not known
+	canary       map[string]string    // by profile; nil: there is none
 	namespaces   map[string]*metav1.ObjectMeta
 }
 
@@ -178,6 +179,9 @@ func (r *reader) read(ctx context.Context, c *client, t *table) {
 		return
 	}
 	r.revisions = s.Profiles.Revisions()
+	if s.Canary != nil {
+		r.canary = s.Canary.Revisions()
+	}
 }
 
 // row returns a pod's row; false if it has no sidecar and was to have none.
@@ -211,8 +215,9 @@ func (r *reader) state(s inject.Status) (state, current string) {
 	if r.revisions == nil {
 		return stateUnknown, ""
 	}
-	switch current = r.revisions[s.Profile]; current {
-	case s.Revision:
+	current = r.revisions[s.Profile]
+	switch s.Revision {
+	case current, r.canary[s.Profile]:
 		return stateCurrent, current
 	default: // also: there is no such profile any more
 		return stateOutdated, current

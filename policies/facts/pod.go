@@ -11,6 +11,7 @@ package facts
 import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // Pod is the part of a core/v1 Pod, or of a workload's pod template, that is
@@ -29,6 +30,13 @@ type Metadata struct {
 	Labels            map[string]string `json:"labels,omitempty"`
 	Annotations       map[string]string `json:"annotations,omitempty"`
 	DeletionTimestamp *metav1.Time      `json:"deletionTimestamp,omitempty"`
+	OwnerReferences   []Owner           `json:"ownerReferences,omitempty"`
+}
+
+// Owner is the part of metav1.OwnerReference that is read.
+type Owner struct {
+	UID        types.UID `json:"uid"`
+	Controller *bool     `json:"controller,omitempty"`
 }
 
 // PodSpec is the part of core/v1.PodSpec that is read.

@@ -16,6 +16,7 @@ import (
 	"github.com/debugsidecar/debugsidecar/webhook/cert"
 	"github.com/debugsidecar/debugsidecar/webhook/missed"
 	"github.com/debugsidecar/debugsidecar/webhook/reach"
+	"github.com/debugsidecar/debugsidecar/webhook/rollout"
 )
 
 // targetLabels are what a ServiceMonitor and our PodMonitor give to each series.
@@ -48,6 +49,7 @@ func catalogue(t *testing.T) known {
 	(&reach.Loop{}).Register(&registered)
 	(&missed.Counter{}).Register(&registered)
 	cert.RegisterExpiry(&registered, nil)
+	(&rollout.Leader{}).Register(&registered)
 	for _, c := range registered.collectors {
 		k.collector(t, c)
 	}

@@ -93,7 +93,7 @@ func (l lab) revision(t *testing.T, name string) string {
 }
 
 // passing are kinds whose objects come and go by themselves.
-var passing = []string{"events", "leases", "endpointslices", "componentstatuses", "podmetrics"}
+var passing = []string{"events", "endpointslices", "componentstatuses", "podmetrics"}
 
 // objects lists all that is in the cluster.
 func (l lab) objects(t *testing.T) []string {

@@ -1,5 +1,6 @@
 // Package status shows, through a real API server, that status, doctor, the
-// self-probe, the election and the count of missed pods say what is the case.
+// self-probe, the election and the count of missed pods say what is the case, and
+// that a canary is rolled back by itself.
 package status
 
 import (
@@ -70,6 +71,7 @@ func run(m *testing.M) (int, error) {
 		Args: []string{
 			"--ca-propagation=1s", "--leader-elect", "--leader-election-lease=debugsidecar",
 			"--self-probe-interval=1s", "--missed-pods-interval=1s",
+			"--canary-state=debugsidecar-canary", "--canary-interval=1s",
 		},
 	})
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/debugsidecar/debugsidecar/policies"
 	"github.com/debugsidecar/debugsidecar/policies/facts"
+	"github.com/debugsidecar/debugsidecar/webhook/canary"
 	"github.com/debugsidecar/debugsidecar/webhook/config"
 	"github.com/debugsidecar/debugsidecar/webhook/inject"
 )
@@ -25,8 +26,11 @@ type Namespaces interface {
 type Deps struct {
 	// Config returns the configuration in force, Recent also those that were
 	// replaced lately, the newest first.
-	Config     func() *config.Snapshot
-	Recent     func() []*config.Snapshot
+	Config func() *config.Snapshot
+	Recent func() []*config.Snapshot
+	// CanaryRuns says whether the canary of this ID is neither rolled back nor
+	// unknown. May be nil: then none runs.
+	CanaryRuns func(id string) bool
 	Namespaces Namespaces
 	Policies   *policies.Evaluator
 	// NativeSidecars says whether the API server knows them.
@@ -45,9 +49,14 @@ func (d Deps) mutate(ctx context.Context, r *request) (response, error) {
 	if r.Operation != "CREATE" || !r.isPod() || r.SubResource != "" || r.pod.Pod == nil {
 		return allow(), nil // we are registered for the creation of pods only
 	}
-	decision := inject.Decide(d.facts(r, r.pod.Pod, d.Namespaces.Namespace(ctx, r.Namespace), d.Config()))
+	c := d.Config()
+	f := d.facts(r, r.pod.Pod, d.Namespaces.Namespace(ctx, r.Namespace), c)
+	if d.isCanary(r, c) {
+		f.Profiles, f.Canary = c.Canary, true
+	}
+	decision := inject.Decide(f)
 	if !r.DryRun {
-		d.Metrics.injections.WithLabelValues(decision.Code, knownProfile(d.Config(), decision.Profile)).Inc()
+		d.Metrics.injections.WithLabelValues(decision.Code, knownProfile(c, decision.Profile)).Inc()
 	}
 	if decision.Refused != "" {
 		return deny("debugsidecar: " + decision.Refused), nil
@@ -58,6 +67,26 @@ func (d Deps) mutate(ctx context.Context, r *request) (response, error) {
 		resp.Patch, resp.PatchType = encodePatch(ops), "JSONPatch"
 	}
 	return resp, nil
+}
+
+// isCanary says whether a pod's owner belongs to the share that gets the canary.
+func (d Deps) isCanary(r *request, c *config.Snapshot) bool {
+	return c.Canary != nil && d.CanaryRuns != nil && canary.Selected(ownerOf(r), c.File.Canary.Percent) && d.CanaryRuns(c.CanaryID)
+}
+
+// ownerOf names what makes pods like this one: the controlling owner, or else
+// what the pod is called after. A ReplicaSet stands for its Deployment's revision.
+func ownerOf(r *request) string {
+	meta := &r.pod.Pod.Metadata
+	for i := range meta.OwnerReferences {
+		if o := &meta.OwnerReferences[i]; o.Controller != nil && *o.Controller {
+			return string(o.UID)
+		}
+	}
+	if meta.GenerateName != "" {
+		return r.Namespace + "/" + meta.GenerateName
+	}
+	return r.Namespace + "/" + meta.Name
 }
 
 // facts gathers what the decision about a pod depends on.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/debugsidecar/debugsidecar/policies"
 	"github.com/debugsidecar/debugsidecar/webhook/inject"
+	"github.com/debugsidecar/debugsidecar/webhook/inject/profile"
 )
 
 // Validate returns the handler of /validate: it enforces the policies on pods
@@ -75,15 +76,22 @@ func (d Deps) identities(ctx context.Context, r *request) (map[string]policies.I
 	current := d.Config()
 	f := d.facts(r, whole.pod.Pod, d.Namespaces.Namespace(ctx, r.Namespace), current)
 	out := inject.Identify(f)
-	for _, c := range d.Recent() {
-		if c == current {
-			continue
-		}
-		f.Profiles = c.Profiles
+	also := func(set *profile.Set) {
+		f.Profiles = set
 		for name, id := range inject.Identify(f) {
 			if id.Ours && !out[name].Ours {
 				out[name] = id
 			}
+		}
+	}
+	for _, c := range d.Recent() {
+		if c != current {
+			also(c.Profiles)
+		}
+		// Whatever is thought of the canary here and now: another replica may know
+		// better, and what was injected stays ours.
+		if c.Canary != nil {
+			also(c.Canary)
 		}
 	}
 	return out, nil

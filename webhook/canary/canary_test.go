@@ -3,8 +3,10 @@ package canary
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"pgregory.net/rapid"
 )
 
@@ -89,21 +91,32 @@ func TestFailureOfASidecar(t *testing.T) {
 	waiting := func(reason string) corev1.ContainerStatus {
 		return corev1.ContainerStatus{State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: reason}}}
 	}
+	now := time.Now()
+	running := func(since time.Duration) corev1.ContainerState {
+		return corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(now.Add(-since))}}
+	}
+	if got := Failed(&corev1.ContainerStatus{State: running(time.Second)}, DefaultThresholds(), now); got != "" {
+		t.Errorf("just started: got %q", got)
+	}
+	if got := Failed(&corev1.ContainerStatus{State: running(time.Hour), Ready: true}, DefaultThresholds(), now); got != "" {
+		t.Errorf("ready: got %q", got)
+	}
 	oom := corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{Reason: "OOMKilled"}}
 	for want, s := range map[string]corev1.ContainerStatus{
 		"ImagePullBackOff":           waiting("ImagePullBackOff"),
 		"ErrImagePull":               waiting("ErrImagePull"),
 		"CrashLoopBackOff":           waiting("CrashLoopBackOff"),
 		"CreateContainerConfigError": waiting("CreateContainerConfigError"),
-		"OOMKilled":                  {LastTerminationState: oom, State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}},
+		"OOMKilled":                  {LastTerminationState: oom, State: running(time.Second)},
 		"3 restarts":                 {RestartCount: 3},
+		"not ready":                  {State: running(time.Hour)},
 		"":                           waiting("ContainerCreating"),
 	} {
-		if got := Failed(&s, DefaultThresholds()); got != want {
+		if got := Failed(&s, DefaultThresholds(), now); got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}
-	if got := Failed(&corev1.ContainerStatus{RestartCount: 2}, DefaultThresholds()); got != "" {
+	if got := Failed(&corev1.ContainerStatus{RestartCount: 2}, DefaultThresholds(), now); got != "" {
 		t.Errorf("two restarts: got %q", got)
 	}
 }

@@ -3,6 +3,7 @@ package canary
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 )
@@ -27,9 +28,12 @@ func Judge(canary, stable Count, t Thresholds) string {
 // start by itself soon.
 var waitingFailed = []string{"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "CrashLoopBackOff", "CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
 
+// unready is how long a container may run before it has to be ready.
+const unready = time.Minute
+
 // Failed says why a sidecar's container counts as failed; empty if it does not.
 // The app's own containers are none of its business.
-func Failed(s *corev1.ContainerStatus, t Thresholds) string {
+func Failed(s *corev1.ContainerStatus, t Thresholds, now time.Time) string {
 	if w := s.State.Waiting; w != nil && slices.Contains(waitingFailed, w.Reason) {
 		return w.Reason
 	}
@@ -37,6 +41,9 @@ func Failed(s *corev1.ContainerStatus, t Thresholds) string {
 		if state.Terminated != nil && state.Terminated.Reason == "OOMKilled" {
 			return "OOMKilled"
 		}
+	}
+	if r := s.State.Running; r != nil && !s.Ready && now.Sub(r.StartedAt.Time) > unready {
+		return "not ready"
 	}
 	if s.RestartCount >= t.Restarts && t.Restarts > 0 {
 		return fmt.Sprintf("%d restarts", s.RestartCount)

@@ -3,6 +3,8 @@
 package config
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
@@ -27,6 +29,10 @@ type Snapshot struct {
 	File       File
 	Profiles   *profile.Set
 	Parameters *policies.Parameters
+	// Canary are the profiles with the canary's images; nil if there is none.
+	// CanaryID changes whenever they, or whom they are for, do.
+	Canary   *profile.Set
+	CanaryID string
 
 	replaced time.Time // when another one came into force; the store's own
 }
@@ -48,12 +54,24 @@ func (s *Snapshot) loadProfiles(dir string) error {
 	if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
 		dir = ""
 	}
+	images := s.File.Images
+	load := func() (*profile.Set, error) {
+		return profile.LoadSet(dir, profile.Settings{
+			Images: map[string]string{"sidecar": images.Sidecar, "debug": images.Debug},
+			Alerts: s.File.Alerts,
+		})
+	}
 	var err error
-	s.Profiles, err = profile.LoadSet(dir, profile.Settings{
-		Images: map[string]string{"sidecar": s.File.Images.Sidecar, "debug": s.File.Images.Debug},
-		Alerts: s.File.Alerts,
-	})
-	return err
+	if s.Profiles, err = load(); err != nil || s.File.Canary.Percent == 0 {
+		return err
+	}
+	images.Sidecar, images.Debug = or(s.File.Canary.Images.Sidecar, images.Sidecar), or(s.File.Canary.Images.Debug, images.Debug)
+	if s.Canary, err = load(); err != nil {
+		return fmt.Errorf("with the canary's images: %w", err)
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "%v %v", s.File.Canary, s.Canary.Revisions()))
+	s.CanaryID = hex.EncodeToString(sum[:6])
+	return nil
 }
 
 func (s *Snapshot) loadParameters(name string) error {
@@ -73,7 +91,7 @@ func (s *Snapshot) loadParameters(name string) error {
 // same says whether both snapshots mean the same.
 func (s *Snapshot) same(other *Snapshot) bool {
 	return reflect.DeepEqual(s.File, other.File) &&
-		maps.Equal(s.Profiles.Revisions(), other.Profiles.Revisions()) &&
+		maps.Equal(s.Profiles.Revisions(), other.Profiles.Revisions()) && s.CanaryID == other.CanaryID &&
 		reflect.DeepEqual(s.Parameters, other.Parameters)
 }
 

@@ -93,6 +93,9 @@ func TestBrokenConfigurationIsRefused(t *testing.T) {
 		{"receiver with a space", "alerts: {webhooks: ['http://a/b c']}\n", "alerts.webhooks[0]: write"},
 		{"receiver that the kubelet would expand", "alerts: {webhooks: ['http://a/$(DEBUGSIDECAR_SOURCE)']}\n", "alerts.webhooks[0]: write"},
 		{"two receivers of one host", "alerts: {alertmanagers: ['http://a:1', 'http://a:2'], webhooks: ['https://a:2/b']}\n", "alerts.webhooks[0]: is at a:2, as alerts.alertmanagers[1] is"},
+		{"canary for more than all", "canary: {percent: 101, images: {sidecar: a}}\n", "canary.percent: 101 is not between 0 and 100"},
+		{"canary of nothing", "canary: {percent: 10}\n", "canary.images: name the image that is new"},
+		{"canary with a negative limit", "canary: {percent: 10, images: {debug: a}, failedPods: -1}\n", "canary: failedPods"},
 		{"grant for an unknown profile", "grants: [{namespace: a, profiles: [fool]}]\n", `there is no profile "fool"`},
 	}
 	for _, c := range cases {

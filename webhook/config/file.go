@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/debugsidecar/debugsidecar/policies"
+	"github.com/debugsidecar/debugsidecar/webhook/canary"
 	"github.com/debugsidecar/debugsidecar/webhook/inject"
 	"github.com/debugsidecar/debugsidecar/webhook/inject/profile"
 	"github.com/debugsidecar/debugsidecar/webhook/internal/yamlfile"
@@ -28,6 +29,50 @@ type File struct {
 	PodSecurityDefault       string         `json:"podSecurityDefault,omitempty"`
 	Grants                   []inject.Grant `json:"grants,omitempty"`
 	HostKernelRuntimeClasses []string       `json:"hostKernelRuntimeClasses,omitempty"`
+	Canary                   Canary         `json:"canary"`
+}
+
+// Canary is a sidecar that a share of new pods gets first.
+type Canary struct {
+	// Percent of the owners of pods get it; 0 is none.
+	Percent int `json:"percent,omitempty"`
+	// Images replace those of the same name; an empty one stays.
+	Images struct {
+		Sidecar string `json:"sidecar,omitempty"`
+		Debug   string `json:"debug,omitempty"`
+	} `json:"images"`
+	// FailedPods, MarginPercent and Restarts are canary.Thresholds; 0 is their
+	// default.
+	FailedPods    int   `json:"failedPods,omitempty"`
+	MarginPercent int   `json:"marginPercent,omitempty"`
+	Restarts      int32 `json:"restarts,omitempty"`
+}
+
+// Thresholds say when the canary is worse than what there is.
+func (c *Canary) Thresholds() canary.Thresholds {
+	t := canary.DefaultThresholds()
+	if c.FailedPods > 0 {
+		t.FailedPods = c.FailedPods
+	}
+	if c.MarginPercent > 0 {
+		t.MarginPercent = c.MarginPercent
+	}
+	if c.Restarts > 0 {
+		t.Restarts = c.Restarts
+	}
+	return t
+}
+
+func (c *Canary) check() error {
+	switch {
+	case c.Percent < 0 || c.Percent > 100:
+		return fmt.Errorf("canary.percent: %d is not between 0 and 100", c.Percent)
+	case c.Percent > 0 && c.Images.Sidecar == "" && c.Images.Debug == "":
+		return errors.New("canary.images: name the image that is new, sidecar or debug; or set canary.percent to 0")
+	case c.FailedPods < 0 || c.MarginPercent < 0 || c.MarginPercent > 100 || c.Restarts < 0:
+		return errors.New("canary: failedPods and restarts are not negative, and marginPercent is between 0 and 100")
+	}
+	return nil
 }
 
 // DefaultImage is the sidecar's image where nothing else is configured.
@@ -46,6 +91,7 @@ type onDisk struct {
 	PodSecurityDefault       string         `json:"podSecurityDefault"`
 	Grants                   []inject.Grant `json:"grants"`
 	HostKernelRuntimeClasses []string       `json:"hostKernelRuntimeClasses"`
+	Canary                   Canary         `json:"canary"`
 }
 
 // level also takes the word off without quotes, which YAML reads as false.
@@ -68,8 +114,13 @@ func (s *Snapshot) loadFile(name string) error {
 	f.Images.Debug = or(read.Images.Debug, DefaultImage)
 	f.Policy.Default = policies.Level(or(string(read.Policy.Default), string(policies.Off)))
 	f.PodSecurityDefault = or(read.PodSecurityDefault, "privileged")
-	f.Alerts = read.Alerts
+	f.Alerts, f.Canary = read.Alerts, read.Canary
 	f.Grants, f.HostKernelRuntimeClasses = read.Grants, read.HostKernelRuntimeClasses
+	if err == nil {
+		if why := f.Canary.check(); why != nil {
+			return fmt.Errorf("%s: %w", name, why)
+		}
+	}
 	switch {
 	case err != nil:
 		return err

@@ -45,6 +45,9 @@ func decide(f Facts, withLimits bool) *Decision {
 	}
 	d.Inject, d.Tier = true, string(p.input.Tier)
 	d.Reason = "profile " + p.profile.Name + ", revision " + p.profile.Revision + ", " + d.Tier + " tier"
+	if f.Canary {
+		d.Reason += ", canary"
+	}
 	d.ok("injected", d.Reason)
 	d.apply(f, e, p)
 	return d

@@ -36,6 +36,8 @@ type options struct {
 	leaderElect                         bool
 	lease                               string
 	selfProbeInterval, missedInterval   time.Duration
+	canaryState                         string
+	canaryInterval                      time.Duration
 	log                                 *slog.Logger
 }
 
@@ -81,6 +83,8 @@ func Command(log *slog.Logger) *cobra.Command {
 	f.StringVar(&o.lease, "leader-election-lease", "debugsidecar", "name of the Lease for the election, in the webhook's own namespace")
 	f.DurationVar(&o.selfProbeInterval, "self-probe-interval", 0, "how often to ask the API server whether it reaches the webhook; 0 is never")
 	f.DurationVar(&o.missedInterval, "missed-pods-interval", 0, "how often to count the pods that went without their sidecar; 0 is never")
+	f.StringVar(&o.canaryState, "canary-state", "", "ConfigMap, in the webhook's own namespace, that holds the state of a canary; without one there is no canary")
+	f.DurationVar(&o.canaryInterval, "canary-interval", 10*time.Second, "how often the leader looks at the pods while there is a canary")
 	c.AddCommand(selfProbeCommand())
 	return c
 }
@@ -94,7 +98,7 @@ func (o *options) check() error {
 	case o.certificates == files && o.certificateDir == "":
 		return errors.New("--certificate-dir is missing: --certificates=files reads tls.crt and tls.key there")
 	}
-	for flag, d := range map[string]time.Duration{"self-probe-interval": o.selfProbeInterval, "missed-pods-interval": o.missedInterval} {
+	for flag, d := range map[string]time.Duration{"self-probe-interval": o.selfProbeInterval, "missed-pods-interval": o.missedInterval, "canary-interval": o.canaryInterval} {
 		if d != 0 && d < time.Second {
 			return fmt.Errorf("--%s: %s is less than a second; 0 switches it off", flag, d)
 		}

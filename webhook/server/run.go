@@ -74,7 +74,12 @@ func (o *options) run(ctx context.Context, restConfig *rest.Config) error {
 			return fmt.Errorf("watching namespaces, limits and quotas: %w", err)
 		}
 	}
+	canaryRuns, err := o.canaries(ctx, mgr, store.Current)
+	if err != nil {
+		return err
+	}
 	deps := admit.Deps{
+		CanaryRuns:     canaryRuns,
 		Config:         store.Current,
 		Recent:         store.Recent,
 		Namespaces:     &lookup.Cluster{Cache: mgr.GetCache(), API: mgr.GetAPIReader()},
@@ -124,6 +129,11 @@ func (o *options) manager(restConfig *rest.Config, certificate func(*tls.ClientH
 				&corev1.Namespace{}:     {UnsafeDisableDeepCopy: &onlyRead},
 				&corev1.LimitRange{}:    {UnsafeDisableDeepCopy: &onlyRead},
 				&corev1.ResourceQuota{}: {UnsafeDisableDeepCopy: &onlyRead},
+				&corev1.ConfigMap{}: {
+					Namespaces: map[string]cache.Config{o.namespace: {
+						FieldSelector: fields.OneTermEqualSelector("metadata.name", o.canaryState),
+					}},
+				},
 				&corev1.Secret{}: {
 					Namespaces: map[string]cache.Config{o.namespace: {
 						FieldSelector: fields.OneTermEqualSelector("metadata.name", o.cert.Secret),
