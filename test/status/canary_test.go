@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -92,10 +93,10 @@ func TestACanaryGoesToAShareAndIsRolledBackByItself(t *testing.T) {
 
 	// Where the app fails, and where both sidecars do, nothing happens; the
 	// canary alone is rolled back.
-	failing := func(container string, pods ...string) {
+	report := func(s corev1.ContainerStatus, pods ...string) {
 		t.Helper()
+		container := s.Name
 		for _, name := range pods {
-			s := corev1.ContainerStatus{Name: container, RestartCount: 1, State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"}}}
 			patch := corev1.PodStatus{InitContainerStatuses: []corev1.ContainerStatus{s}}
 			if container == "app" {
 				patch = corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{s}}
@@ -109,6 +110,11 @@ func TestACanaryGoesToAShareAndIsRolledBackByItself(t *testing.T) {
 			}
 		}
 	}
+	failing := func(container string, pods ...string) {
+		t.Helper()
+		report(corev1.ContainerStatus{Name: container, RestartCount: 1, State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"}}}, pods...)
+	}
+	report(corev1.ContainerStatus{Name: "debugsidecar-video-probe", Ready: true}, slices.Concat(canaries, others)...)
 	failing("app", canaries[0], canaries[1], canaries[2])
 	if id, _ := phase(t, "Running", ""); id != first {
 		t.Errorf("another canary: %s", id)

@@ -71,7 +71,7 @@ func run(m *testing.M) (int, error) {
 		Args: []string{
 			"--ca-propagation=1s", "--leader-elect", "--leader-election-lease=debugsidecar",
 			"--self-probe-interval=1s", "--missed-pods-interval=1s",
-			"--canary-state=debugsidecar-canary", "--canary-interval=1s",
+			"--canary-state=debugsidecar-canary", "--canary-interval=1s", "--canary-delay=0s",
 		},
 	})
 	if err != nil {

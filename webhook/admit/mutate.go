@@ -52,7 +52,7 @@ func (d Deps) mutate(ctx context.Context, r *request) (response, error) {
 	c := d.Config()
 	f := d.facts(r, r.pod.Pod, d.Namespaces.Namespace(ctx, r.Namespace), c)
 	if d.isCanary(r, c) {
-		f.Profiles, f.Canary = c.Canary, true
+		f.Profiles, f.Stable = c.Canary, c.Profiles
 	}
 	decision := inject.Decide(f)
 	if !r.DryRun {

@@ -45,8 +45,11 @@ func decide(f Facts, withLimits bool) *Decision {
 	}
 	d.Inject, d.Tier = true, string(p.input.Tier)
 	d.Reason = "profile " + p.profile.Name + ", revision " + p.profile.Revision + ", " + d.Tier + " tier"
-	if f.Canary {
-		d.Reason += ", canary"
+	if f.Stable != nil {
+		// A canary may change only some of the profiles.
+		if stable, ok := f.Stable.Get(p.profile.Name); ok && stable.Revision != p.profile.Revision {
+			d.Reason += ", canary"
+		}
 	}
 	d.ok("injected", d.Reason)
 	d.apply(f, e, p)

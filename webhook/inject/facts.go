@@ -27,8 +27,9 @@ type Facts struct {
 	Namespace Namespace
 	Cluster   Cluster
 	Profiles  *profile.Set
-	// Canary says that Profiles are those of the canary.
-	Canary bool
+	// Stable are what Profiles would be but for a canary; nil if there is none for
+	// this pod.
+	Stable *profile.Set
 	// Full gives the pod's volumes, init containers and containers with all their
 	// fields. It is asked for only if one of them has a name under our reserved
 	// prefix; without it, the facts need their names alone.

@@ -23,6 +23,7 @@ type Leader struct {
 	// Namespace and Name are the ConfigMap's. The chart makes it, empty.
 	Namespace, Name string
 	API             client.Client // without a cache
+	Cache           client.Reader // knows the namespaces' labels
 	Events          events.EventRecorder
 	Log             *slog.Logger
 
@@ -82,11 +83,13 @@ func (l *Leader) look(ctx context.Context, now time.Time) error {
 	if err := l.API.Get(ctx, client.ObjectKey{Namespace: l.Namespace, Name: l.Name}, &m); err != nil {
 		return fmt.Errorf("reading the state: %w", err)
 	}
-	before := read(&m)
-	var pods, others canary.Count
-	if before.Canary == c.CanaryID {
-		var err error
-		if pods, others, err = l.count(ctx, c, now); err != nil {
+	before, err := read(&m)
+	if err != nil {
+		return err
+	}
+	pods, others := before.Pods, before.Others
+	if before.Canary == c.CanaryID && before.Phase == Running {
+		if pods, others, err = l.count(ctx, c, before.Since, now); err != nil {
 			return err
 		}
 	}

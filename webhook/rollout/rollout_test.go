@@ -5,6 +5,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"pgregory.net/rapid"
 
 	"github.com/debugsidecar/debugsidecar/webhook/canary"
@@ -18,8 +19,8 @@ func TestStateComesBackAsItWasWritten(t *testing.T) {
 		}
 		var m corev1.ConfigMap
 		s.write(&m)
-		if got := read(&m); got != s {
-			t.Fatalf("got %+v, want %+v", got, s)
+		if got, err := read(&m); got != s || err != nil {
+			t.Fatalf("got %+v, %v, want %+v", got, err, s)
 		}
 	})
 }
@@ -27,7 +28,10 @@ func TestStateComesBackAsItWasWritten(t *testing.T) {
 func TestWhatCannotBeReadIsNoCanary(t *testing.T) {
 	for _, data := range []map[string]string{nil, {key: ""}, {key: "{"}, {key: `{"phase": 7}`}, {"other": "{}"}} {
 		f := &Follower{}
-		s := read(&corev1.ConfigMap{Data: data})
+		s, err := read(&corev1.ConfigMap{Data: data})
+		if _, there := data[key]; there == (err == nil) {
+			t.Errorf("%v: %v", data, err)
+		}
 		f.state.Store(&s)
 		if f.Runs("a") {
 			t.Errorf("%v: the canary runs", data)
@@ -60,5 +64,47 @@ func TestACanaryRunsOnceItsStateIsWrittenAndStaysRolledBack(t *testing.T) {
 	}
 	if again, changed := back.next("b", bad, well, limits, now); !changed || again.Phase != Running || again.Reason != "" {
 		t.Errorf("another one: %+v", again)
+	}
+}
+
+func TestACanaryWaitsUntilAllReplicasCanKnowIt(t *testing.T) {
+	f := &Follower{delay: time.Minute}
+	for age, want := range map[time.Duration]bool{0: false, 30 * time.Second: false, 2 * time.Minute: true} {
+		f.state.Store(&State{Canary: "a", Phase: Running, Since: time.Now().Add(-age)})
+		if got := f.Runs("a"); got != want {
+			t.Errorf("after %s: %v", age, got)
+		}
+	}
+}
+
+func TestOnlyPodsSinceTheCanaryBeganWhoseSidecarIsKnownAreCounted(t *testing.T) {
+	since := time.Unix(1000, 500)
+	n := &tally{
+		stable: map[string]string{"p": "old", "same": "x"}, fresh: map[string]string{"p": "new", "same": "x"},
+		thresholds: canary.DefaultThresholds(), since: since.Truncate(time.Second), now: since,
+	}
+	pod := func(profile, revision string, made int64, failed, told bool) {
+		p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
+			CreationTimestamp: metav1.Unix(made, 0),
+			Annotations:       map[string]string{"debugsidecar.io/status": `{"profile":"` + profile + `","revision":"` + revision + `"}`},
+		}}
+		if told {
+			s := corev1.ContainerStatus{Name: "debugsidecar-" + profile, Ready: true}
+			if failed {
+				s.RestartCount = 9
+			}
+			p.Status.InitContainerStatuses = []corev1.ContainerStatus{s}
+		}
+		n.pod(p)
+	}
+	pod("p", "new", 1000, true, true)
+	pod("p", "new", 1001, false, true)
+	pod("p", "old", 1001, true, true)
+	pod("p", "old", 999, true, true)    // before
+	pod("p", "new", 1001, false, false) // not told of
+	pod("p", "older", 1001, true, true)
+	pod("same", "x", 1001, true, true)
+	if n.pods != (canary.Count{Pods: 2, Failed: 1}) || n.others != (canary.Count{Pods: 1, Failed: 1}) {
+		t.Errorf("got %+v and %+v", n.pods, n.others)
 	}
 }

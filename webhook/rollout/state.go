@@ -6,6 +6,7 @@ package rollout
 
 import (
 	"encoding/json"
+	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -37,14 +38,17 @@ type State struct {
 // key is the ConfigMap's.
 const key = "state.json"
 
-// read returns the state in a ConfigMap; the zero value if there is none that can
-// be read.
-func read(m *corev1.ConfigMap) State {
-	var s State
-	if json.Unmarshal([]byte(m.Data[key]), &s) != nil {
-		return State{}
+// read returns the state in a ConfigMap; the zero value if there is none yet.
+func read(m *corev1.ConfigMap) (State, error) {
+	text, ok := m.Data[key]
+	if !ok {
+		return State{}, nil
 	}
-	return s
+	var s State
+	if err := json.Unmarshal([]byte(text), &s); err != nil {
+		return State{}, fmt.Errorf("the state in ConfigMap %s can't be read; empty its data to begin anew: %w", m.Name, err)
+	}
+	return s, nil
 }
 
 func (s State) write(m *corev1.ConfigMap) {

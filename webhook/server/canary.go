@@ -18,7 +18,7 @@ func (o *options) canaries(ctx context.Context, mgr ctrl.Manager, current func()
 	if o.canaryState == "" {
 		return nil, nil
 	}
-	follower, err := rollout.Follow(ctx, mgr.GetCache(), o.canaryState)
+	follower, err := rollout.Follow(ctx, mgr.GetCache(), o.canaryState, o.canaryDelay)
 	if err != nil {
 		return nil, err
 	}
@@ -29,7 +29,7 @@ func (o *options) canaries(ctx context.Context, mgr ctrl.Manager, current func()
 	}
 	leader := &rollout.Leader{
 		Every: o.canaryInterval, Config: current, Namespace: o.namespace, Name: o.canaryState,
-		API: api, Events: mgr.GetEventRecorder("debugsidecar"), Log: o.log,
+		API: api, Cache: mgr.GetCache(), Events: mgr.GetEventRecorder("debugsidecar"), Log: o.log,
 	}
 	leader.Register(metrics.Registry)
 	if err := mgr.Add(leader); err != nil {

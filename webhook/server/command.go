@@ -38,6 +38,7 @@ type options struct {
 	selfProbeInterval, missedInterval   time.Duration
 	canaryState                         string
 	canaryInterval                      time.Duration
+	canaryDelay                         time.Duration
 	log                                 *slog.Logger
 }
 
@@ -85,6 +86,7 @@ func Command(log *slog.Logger) *cobra.Command {
 	f.DurationVar(&o.missedInterval, "missed-pods-interval", 0, "how often to count the pods that went without their sidecar; 0 is never")
 	f.StringVar(&o.canaryState, "canary-state", "", "ConfigMap, in the webhook's own namespace, that holds the state of a canary; without one there is no canary")
 	f.DurationVar(&o.canaryInterval, "canary-interval", 10*time.Second, "how often the leader looks at the pods while there is a canary")
+	f.DurationVar(&o.canaryDelay, "canary-delay", 2*time.Minute, "how long a canary waits, so that all replicas have read the configuration that it is in")
 	c.AddCommand(selfProbeCommand())
 	return c
 }
@@ -98,7 +100,10 @@ func (o *options) check() error {
 	case o.certificates == files && o.certificateDir == "":
 		return errors.New("--certificate-dir is missing: --certificates=files reads tls.crt and tls.key there")
 	}
-	for flag, d := range map[string]time.Duration{"self-probe-interval": o.selfProbeInterval, "missed-pods-interval": o.missedInterval, "canary-interval": o.canaryInterval} {
+	if o.canaryInterval < time.Second {
+		return fmt.Errorf("--canary-interval: %s is less than a second", o.canaryInterval)
+	}
+	for flag, d := range map[string]time.Duration{"self-probe-interval": o.selfProbeInterval, "missed-pods-interval": o.missedInterval} {
 		if d != 0 && d < time.Second {
 			return fmt.Errorf("--%s: %s is less than a second; 0 switches it off", flag, d)
 		}
