@@ -25,7 +25,7 @@ func TestNothingConfiguredGivesTheDefaults(t *testing.T) {
 			t.Fatal(err)
 		}
 		c := s.Cluster(true, "own")
-		if s.File.Images.Sidecar != DefaultImage || s.File.Images.Debug != DefaultImage ||
+		if s.File.Images.Sidecar != DefaultImage || s.File.Images.Debug != defaultDebugImage ||
 			c.PolicyDefault != "off" || c.PodSecurityDefault != "privileged" || len(c.Grants) != 0 || !c.NativeSidecars || c.OwnNamespace != "own" {
 			t.Errorf("got %+v and %+v", s.File, c)
 		}

@@ -78,6 +78,9 @@ func (c *Canary) check() error {
 // DefaultImage is the sidecar's image where nothing else is configured.
 const DefaultImage = "debugsidecar/sidecar:0.1.0"
 
+// defaultDebugImage is that of the profiles with tools.
+const defaultDebugImage = "debugsidecar/debug:0.1.0"
+
 // onDisk is config.yaml as people write it.
 type onDisk struct {
 	Images struct {
@@ -111,7 +114,7 @@ func (s *Snapshot) loadFile(name string) error {
 	err := decodeFile(name, &read)
 	f := &s.File
 	f.Images.Sidecar = or(read.Images.Sidecar, DefaultImage)
-	f.Images.Debug = or(read.Images.Debug, DefaultImage)
+	f.Images.Debug = or(read.Images.Debug, defaultDebugImage)
 	f.Policy.Default = policies.Level(or(string(read.Policy.Default), string(policies.Off)))
 	f.PodSecurityDefault = or(read.PodSecurityDefault, "privileged")
 	f.Alerts, f.Canary = read.Alerts, read.Canary
