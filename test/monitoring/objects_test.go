@@ -29,7 +29,7 @@ func TestNothingForMonitoringIsThereUnlessAskedFor(t *testing.T) {
 	for _, o := range render(t, "{}") {
 		switch o := o.(type) {
 		case *monitoringv1.ServiceMonitor, *monitoringv1.PodMonitor, *monitoringv1.PrometheusRule, *networkingv1.NetworkPolicy:
-			t.Errorf("%T %s", o, o.(client.Object).GetName())
+			t.Errorf("%T %s", o, o.GetName())
 		case *corev1.Service:
 			if o.Name != "debugsidecar" {
 				t.Errorf("a Service %s", o.Name)

@@ -161,7 +161,7 @@ func labelWritten(m *metav1.ObjectMeta) time.Time {
 				Labels map[string]json.RawMessage `json:"f:labels"`
 			} `json:"f:metadata"`
 		}
-		if json.Unmarshal(f.FieldsV1.Raw, &fields) != nil {
+		if json.Unmarshal(f.FieldsV1.GetRawBytes(), &fields) != nil {
 			continue
 		}
 		if _, ok := fields.Metadata.Labels["f:"+inject.Label]; ok && (first.IsZero() || f.Time.Time.Before(first)) {

@@ -46,8 +46,8 @@ func object(name, profile string, created, written time.Time) *metav1.ObjectMeta
 		at := metav1.NewTime(written)
 		m.Labels[label] = profile
 		m.ManagedFields = []metav1.ManagedFieldsEntry{
-			{Manager: "other", Time: &metav1.Time{Time: noon.Add(time.Hour)}, FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"f:metadata":{"f:labels":{"f:app":{}}}}`)}},
-			{Manager: "kubectl", Time: &at, FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"f:metadata":{"f:labels":{".":{},"f:` + label + `":{}}}}`)}},
+			{Manager: "other", Time: &metav1.Time{Time: noon.Add(time.Hour)}, FieldsV1: metav1.NewFieldsV1(`{"f:metadata":{"f:labels":{"f:app":{}}}}`)},
+			{Manager: "kubectl", Time: &at, FieldsV1: metav1.NewFieldsV1(`{"f:metadata":{"f:labels":{".":{},"f:` + label + `":{}}}}`)},
 		}
 	}
 	return m
