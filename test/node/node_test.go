@@ -15,10 +15,12 @@ import (
 	"github.com/debugsidecar/debugsidecar/test/node"
 )
 
-// values of the chart: namespace cameras has the kernel tier, nobody else.
+// values of the chart: these namespaces have the kernel tier, nobody else.
 const values = `
 grants:
 - namespace: cameras
+  profiles: [video-probe]
+- namespace: strict
   profiles: [video-probe]
 alerts:
   webhooks: ["http://10.96.90.90:8092"]

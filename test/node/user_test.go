@@ -8,12 +8,12 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// userTier labels pods where the kernel tier is not to be had: no grant, or a
-// namespace that Pod Security restricts.
+// userTier labels pods where the kernel tier is not to be had: without a grant, and
+// with one in a namespace that Pod Security restricts.
 func userTier(t *testing.T, l lab) {
 	for _, at := range []struct{ namespace, label, says string }{
 		{"ungranted", "a=b", "grant"},
-		{"cameras-restricted", "pod-security.kubernetes.io/enforce=restricted", "restricted"},
+		{"strict", "pod-security.kubernetes.io/enforce=restricted", "restricted"},
 	} {
 		l.kubectl(t, "", "create", "namespace", at.namespace)
 		l.kubectl(t, "", "label", "namespace", at.namespace, at.label)
