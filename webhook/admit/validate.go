@@ -20,16 +20,37 @@ func (d Deps) validate(ctx context.Context, r *request) (response, error) {
 	if r.pod.Pod == nil || !r.isJudged() {
 		return allow(), nil
 	}
+	found, err := d.evaluate(ctx, r)
+	if err != nil {
+		return response{}, err
+	}
+	if !r.DryRun {
+		for _, v := range found.result.Violations {
+			d.Metrics.violations.WithLabelValues(v.Rule, string(v.Action)).Inc()
+		}
+	}
+	return respond(found.result, found.problems, r.isPod(), found.modes), nil
+}
+
+// evaluation is what the rules found, and by which levels they looked.
+type evaluation struct {
+	result   policies.Result
+	modes    policies.Modes
+	problems []string // of the namespace's labels
+}
+
+// evaluate asks the rules.
+func (d Deps) evaluate(ctx context.Context, r *request) (evaluation, error) {
 	labels, ok := d.Namespaces.Labels(ctx, r.Namespace)
 	if !ok {
 		// Not to know the level must neither open the namespace nor close it:
 		// the API server does what the entry's failurePolicy says.
-		return response{}, fmt.Errorf("the labels of namespace %s could not be read in time", r.Namespace)
+		return evaluation{}, fmt.Errorf("the labels of namespace %s could not be read in time", r.Namespace)
 	}
 	modes, problems := policies.ModesOf(labels, d.Config().File.Policy.Default)
 	reserved, err := d.identities(ctx, r)
 	if err != nil {
-		return response{}, err
+		return evaluation{}, err
 	}
 	result, err := d.Policies.Evaluate(ctx, policies.Request{
 		Namespace: r.Namespace,
@@ -40,14 +61,9 @@ func (d Deps) validate(ctx context.Context, r *request) (response, error) {
 		FieldPath: r.pod.path,
 	})
 	if err != nil {
-		return response{}, fmt.Errorf("evaluating the policies: %w", err)
+		return evaluation{}, fmt.Errorf("evaluating the policies: %w", err)
 	}
-	if !r.DryRun {
-		for _, v := range result.Violations {
-			d.Metrics.violations.WithLabelValues(v.Rule, string(v.Action)).Inc()
-		}
-	}
-	return respond(result, problems, r.isPod(), modes), nil
+	return evaluation{result, modes, problems}, nil
 }
 
 // isJudged says whether the rules judge such requests at all. Others are not
