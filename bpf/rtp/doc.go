@@ -1,6 +1,6 @@
 // Package rtp takes the figures of RTP flows from the packets of a pod's own
-// traffic, in the kernel: loss, reorder, duplicates, jitter, frames, and what
-// RTCP says. Watching costs no second stream, and no packet is copied.
+// traffic, in the kernel: loss, reorder, duplicates, jitter, frames, key frames,
+// and what RTCP says. Watching costs no second stream, and no packet is copied.
 //
 // The tap is a BPF program on an AF_PACKET socket (CAP_BPF and CAP_NET_RAW). It
 // sees packets that arrive before traffic control and the socket's buffer, and
@@ -27,6 +27,11 @@
 // more, or further back than 512, is an outlier; if the next packet follows it,
 // the source has begun anew. Jitter is A.8's. A frame is an RTP timestamp, not
 // a marker bit, since packets with the marker get lost, too.
+//
+// Key frames are those of H.264 (RFC 6184) and H.265 (RFC 7798), told by the
+// payload's first bytes once 16 packets with parts of pictures agree on a codec:
+// IDR pictures and H.264's sequence parameter sets, H.265's pictures of random
+// access. Only flows of 90 kHz are looked at. Encrypted payload never agrees.
 //
 // A packet of the kernel may hold several of the wire (UDP_SEGMENT, UDP_GRO):
 // each is counted by itself. SRTP leaves RTP's header readable; SRTCP hides

@@ -112,11 +112,15 @@ func compare(t *testing.T, tap *rtp.Tap, r *receiver, direction rtp.Direction) m
 		}{
 			{"packets", f.Packets, want.packets}, {"lost", f.Lost, want.lost()}, {"duplicates", f.Duplicates, want.duplicates},
 			{"reordered", f.Reordered, want.reordered}, {"frames", f.Frames, uint64(len(want.frames))}, {"markers", f.Markers, want.markers},
+			{"key frames", f.Keys.Count, uint64(len(want.keys))},
 			{"outliers", f.Outliers, 0}, {"restarts", f.Restarts, 0}, {"contended", f.Contended, 0},
 		} {
 			if figure.got != figure.want {
 				t.Errorf("%v: the tap counts %d %s, the receiver %d", key, figure.got, figure.name, figure.want)
 			}
+		}
+		if f.Keys.Codec != rtp.H264 {
+			t.Errorf("%v: %d packets of H.264 are %v", key, f.Packets, f.Keys.Codec)
 		}
 		if f.Dst.Port() != r.addr().Port() || f.Direction != direction || f.PayloadType != 96 || !f.RateAssumed || f.ClockRate != 90000 {
 			t.Errorf("%+v: not the flow that was sent", f)

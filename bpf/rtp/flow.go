@@ -59,7 +59,7 @@ type Flow struct {
 	// last one: together with ClockRate they are a clock.RTP.
 	First, Last clock.Ktime
 	Timestamp   uint32
-	// Keys are the key frames. The tap leaves payload unread; sidecar/rtp reads it.
+	// Keys are the key frames.
 	Keys Keys
 	// Control is what RTCP said.
 	Control Control
@@ -142,6 +142,7 @@ func makeFlow(k *tapFlowKey, f *tapFlow) Flow {
 		Gaps: f.Gaps, Frames: f.Frames, Markers: f.Markers, Contended: f.Contended,
 		Jitter: ticks(f.Jitter, f.Rate*jitterParts),
 		First:  clock.Ktime(f.FirstKtime), Last: clock.Ktime(f.LastKtime), Timestamp: f.Timestamp,
+		Keys: makeKeys(f),
 	}
 	flow.Src, flow.Dst = addresses(k)
 	if expected := f.Max - f.Base + 1; expected > f.Unique {

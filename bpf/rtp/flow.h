@@ -4,6 +4,8 @@
 const volatile bool explicit_ports;  /* only those in the map */
 const volatile __u32 rates[128];     /* clock rate of a payload type, Hz */
 
+static __always_inline bool video(__u8 payload_type) { return rates[payload_type & 127] == VIDEO_RATE; }
+
 #define WINDOW 512	 /* sequence numbers that are remembered */
 #define MAX_DROPOUT 3000 /* RFC 3550, A.1 */
 #define TIMESTAMPS 8	 /* frames that may be under way at once */
@@ -36,6 +38,7 @@ struct flow {
 	__u16 restart_seq;
 	__u8 restarting;
 	__u8 payload_type;
+	struct keys keys;
 	__u32 timestamps[TIMESTAMPS];
 	__u64 seen[WINDOW / 64];
 	__u64 contended; /* packets that are in no figure here */
@@ -154,7 +157,9 @@ struct packet {
 	__u16 seq;
 	__u8 payload_type;
 	__u8 marker;
-	__u32 pad;
+	__u8 carries; /* keys.h */
+	__u8 tcx;     /* where it is looked at, and where its network header is then */
+	__u16 base;
 };
 
 /*
@@ -375,6 +380,8 @@ static __always_inline void account(struct state *state, struct flow_key *key, s
 	} else {
 		return;
 	}
+	if (p->carries)
+		take_keys(&f->keys, p->carries, p->timestamp, f->frames, p->now);
 	f->timestamp = p->timestamp;
 	f->last_ktime = p->now;
 }
@@ -489,7 +496,7 @@ __noinline int count_segment(struct __sk_buff *skb, struct flow_key *key, struct
 
 	if (!key || !p)
 		return 0;
-	if (len < RTP_HEADER || bpf_skb_load_bytes(skb, at, rtp, sizeof(rtp)))
+	if (len < RTP_HEADER || bpf_skb_load_bytes(skb, p->base + at, rtp, sizeof(rtp)))
 		return 0;
 	if (rtp[0] >> 6 != 2 || is_rtcp(rtp[1]))
 		return 0;
@@ -497,6 +504,7 @@ __noinline int count_segment(struct __sk_buff *skb, struct flow_key *key, struct
 	p->payload_type = rtp[1] & 0x7f;
 	p->seq = bpf_ntohs(*(__u16 *)(rtp + 2));
 	p->timestamp = bpf_ntohl(*(__u32 *)(rtp + 4));
+	p->carries = video(p->payload_type) ? carried(skb, p->tcx, at, len, rtp[0]) : 0;
 	key->ssrc = bpf_ntohl(*(__u32 *)(rtp + 8));
 	return count(key, p);
 }
@@ -522,8 +530,8 @@ __noinline int segments(struct __sk_buff *skb, struct flow_key *key, struct pack
 
 	if (!key || !p || !h)
 		return 0;
-	w.overhead = h->at + 8;
-	w.at = base_of(skb, h->tcx) + w.overhead;
+	p->base = base_of(skb, h->tcx);
+	w.at = w.overhead = h->at + 8;
 	bpf_loop(MAX_SEGMENTS, next_segment, &w, 0);
 	return 0;
 }

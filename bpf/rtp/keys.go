@@ -6,7 +6,8 @@ import "github.com/debugsidecar/debugsidecar/bpf/clock"
 type Codec uint8
 
 const (
-	// Unread means that nobody looked at the payload, or that a capture cut it off.
+	// Unread means that the payload is not looked at, since the flow's clock rate
+	// is not video's 90 kHz, or that there is none to look at.
 	Unread Codec = iota
 	// Unrecognised payload is of another codec, encrypted, or too little so far.
 	Unrecognised
@@ -20,6 +21,10 @@ func (c Codec) String() string {
 	return [...]string{"unread", "unrecognised", "H264", "H265"}[c&3]
 }
 
+// recognised is how many packets with parts of pictures have to agree on a codec,
+// less eight for each that objects (keys.h).
+const recognised = 16
+
 // Keys are a flow's key frames. All but Codec is 0 unless that is H264 or H265.
 type Keys struct {
 	Codec Codec
@@ -30,4 +35,19 @@ type Keys struct {
 	Timestamp uint32
 	At        clock.Ktime
 	Frames    uint64
+}
+
+func makeKeys(f *tapFlow) Keys {
+	switch k := &f.Keys; {
+	case k.Read == 0:
+		return Keys{}
+	case k.Score < recognised:
+		return Keys{Codec: Unrecognised}
+	default:
+		// The kernel counts codecs from 0, which is none.
+		return Keys{
+			Codec: Unrecognised + Codec(k.Codec), Count: k.Count,
+			Timestamp: k.Timestamp, At: clock.Ktime(k.Ktime), Frames: k.Frames,
+		}
+	}
 }

@@ -27,7 +27,11 @@ type impairment struct{ loss, duplicate, reorder float64 }
 
 var impaired = impairment{loss: 0.01, duplicate: 0.005, reorder: 0.02}
 
-// video makes a stream of frames of 8 packets, 30 a second, and impairs it.
+// keyEvery is how many frames are from one key frame to the next.
+const keyEvery = 10
+
+// video makes a stream of frames of 8 packets of H.264, 30 a second, and impairs
+// it. What RTP's header has before the payload differs from source to source.
 func video(random *rand.Rand, ssrc uint32, packets int, by impairment) stream {
 	type delivery struct {
 		packet []byte
@@ -36,12 +40,27 @@ func video(random *rand.Rand, ssrc uint32, packets int, by impairment) stream {
 	var deliveries []delivery
 	seq, timestamp := uint16(random.Uint32()), random.Uint32()
 	for i := range packets {
-		b, err := (&pion.Packet{
+		p := &pion.Packet{
 			Header: pion.Header{
 				Version: 2, Marker: i%8 == 7, PayloadType: 96, SequenceNumber: seq, Timestamp: timestamp, SSRC: ssrc,
 			},
 			Payload: make([]byte, 100),
-		}).Marshal()
+		}
+		p.Payload[0], p.Payload[1] = 0x7c, 1 // FU-A of a slice (RFC 6184, 5.8)
+		if i/8%keyEvery == 0 {
+			p.Payload[1] = 5 // of an IDR picture
+		}
+		switch ssrc % 4 {
+		case 1:
+			p.CSRC = []uint32{1, 2, 3}
+		case 2:
+			if err := p.SetExtension(1, []byte{1, 2, 3}); err != nil {
+				panic(err)
+			}
+		case 3:
+			p.Padding, p.Header.PaddingSize = true, 200
+		}
+		b, err := p.Marshal()
 		if err != nil {
 			panic(err)
 		}

@@ -11,6 +11,7 @@
 char __license[] SEC("license") = "Dual MIT/GPL";
 
 #include "wire.h"
+#include "keys.h"
 #include "flow.h"
 #include "rtcp.h"
 #include "tcp.h"
@@ -36,10 +37,13 @@ static __always_inline int udp(struct __sk_buff *skb, struct flow_key *key, stru
 		.payload_type = h->rtp[1] & 0x7f,
 		.marker = h->rtp[1] >> 7,
 		.len = h->at + length,
+		.tcx = h->tcx,
 	};
 	key->ssrc = bpf_ntohl(*(__u32 *)(h->rtp + 8));
 	if (skb->gso_size)
 		return segments(skb, key, &p, h, length - 8);
+	if (video(p.payload_type))
+		p.carries = carried(skb, h->tcx, h->at + 8, length - 8, h->rtp[0]);
 	return count(key, &p);
 }
 

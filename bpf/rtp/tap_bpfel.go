@@ -62,10 +62,21 @@ type tapFlow struct {
 	RestartSeq       uint16
 	Restarting       uint8
 	PayloadType      uint8
-	Timestamps       [8]uint32
-	Seen             [8]uint64
-	Contended        uint64
-	Changed          uint64
+	Keys             struct {
+		_         structs.HostLayout
+		Codec     uint8
+		Score     uint8
+		Read      uint8
+		Pad       uint8
+		Timestamp uint32
+		Count     uint64
+		Ktime     uint64
+		Frames    uint64
+	}
+	Timestamps [8]uint32
+	Seen       [8]uint64
+	Contended  uint64
+	Changed    uint64
 }
 
 type tapFlowKey struct {

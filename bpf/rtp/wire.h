@@ -88,6 +88,14 @@ static __always_inline int load_with(struct __sk_buff *skb, __u32 base, __u32 at
 	return bpf_skb_load_bytes(skb, base + at, to, size);
 }
 
+/* The same where the network header is looked for only if it has to be. */
+static __always_inline int load_at(struct __sk_buff *skb, __u8 tcx, __u32 at, void *to, __u32 size)
+{
+	if (!bpf_skb_load_bytes_relative(skb, at, to, size, BPF_HDR_START_NET))
+		return 0;
+	return bpf_skb_load_bytes(skb, base_of(skb, tcx) + at, to, size);
+}
+
 static __always_inline int load(struct __sk_buff *skb, struct head *h, __u32 at, void *to, __u32 size)
 {
 	if (!bpf_skb_load_bytes_relative(skb, at, to, size, BPF_HDR_START_NET))

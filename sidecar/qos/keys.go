@@ -3,7 +3,7 @@ package qos
 import "github.com/debugsidecar/debugsidecar/sidecar/sample"
 
 var (
-	noKeys     = sample.Unavailable("key frames are read from RTP's payload only")
+	noKeys     = sample.Unavailable("key frames are read from RTP in UDP only")
 	noKeyYet   = sample.Unavailable("no key frame came yet")
 	noGOPYet   = sample.Unavailable("no two key frames came yet")
 	noKeyAudio = sample.Unavailable("the stream is audio")

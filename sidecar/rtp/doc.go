@@ -15,8 +15,8 @@
 //
 // H.264 (RFC 6184) and H.265 (RFC 7798) are recognised by the first bytes of the
 // payload, once 16 packets with parts of pictures agree more than others object.
-// Encrypted payload never does. The kernel's tap leaves payload unread, so key
-// frames are known of captures only.
+// Encrypted payload never does. Payload of clock rates other than video's 90 kHz
+// is not read.
 //
 // # Clock rates
 //

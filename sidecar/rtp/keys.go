@@ -70,7 +70,7 @@ func (k *keys) told() tap.Keys {
 
 // Why a flow's key frames are not known.
 const (
-	unread       = "the payload is not read: the kernel's tap looks at RTP's header only, and a capture may have cut it off"
+	unread       = "the payload is not read: its clock rate is not video's 90 kHz, or a capture cut it off"
 	unrecognised = "the payload is not recognised as H.264 or H.265: it is of another codec, encrypted, or too little came"
 )
 

@@ -2,14 +2,19 @@ package rtp
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"golang.org/x/sys/unix"
 
 	"github.com/debugsidecar/debugsidecar/bpf"
 	"github.com/debugsidecar/debugsidecar/bpf/clock"
@@ -17,24 +22,147 @@ import (
 	"github.com/debugsidecar/debugsidecar/sidecar/sample"
 )
 
-// Times differ, since only the kernel knows when it saw a packet. Payload is read
-// by the table alone.
+// Times differ, since only the kernel knows when it saw a packet.
 var butTimes = cmp.Options{
-	cmpopts.IgnoreFields(tap.Flow{}, "First", "Last", "Jitter", "Interface", "Direction", "Src", "Dst", "Keys"),
-	cmpopts.IgnoreFields(sample.Media{}, "NewestAt", "Jitter", "Keys"),
+	cmpopts.IgnoreFields(tap.Flow{}, "First", "Last", "Jitter", "Interface", "Direction", "Src", "Dst", "Keys.At"),
+	cmpopts.IgnoreFields(sample.Media{}, "NewestAt", "Jitter", "Keys.At"),
 	cmpopts.IgnoreFields(tap.Gap{}, "Ktime", "Interface", "Direction", "Src", "Dst"),
 }
 
 // The kernel's tap and a capture file's table see the same in the same packets,
 // and so do the samples made of them.
 func TestTableSeesWhatTheTapSees(t *testing.T) {
-	receiver, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	if err != nil {
-		t.Fatal(err)
+	for _, mode := range []tap.Mode{tap.Packet, tap.TCX} {
+		for name, address := range map[string]string{"IPv4": "127.0.0.1", "IPv6": "::1"} {
+			t.Run(mode.String()+" "+name, func(t *testing.T) {
+				b := newBoth(t, mode, address)
+				random := rand.New(rand.NewPCG(1, 1))
+				packets := impaired(random, &source{ssrc: 0xfeed, payloadType: 96, seq: 65_500, timestamp: 4_294_900_000}, 300)
+				for i, p := range packets {
+					b.send(p)
+					if i%97 == 96 || i == len(packets)-1 {
+						b.compare()
+					}
+				}
+				if gaps := b.gaps(); len(gaps) < 10 {
+					t.Errorf("%d gaps", len(gaps))
+				}
+			})
+		}
 	}
-	defer receiver.Close()
-	to := receiver.LocalAddr().(*net.UDPAddr)
-	kernel, err := tap.Open(tap.Options{Ports: []uint16{uint16(to.Port)}})
+}
+
+// Codecs follow each other within one flow, among payload of neither, and RTP's
+// header has sources, extensions and padding, some of which claim too much.
+func TestTableReadsKeyFramesAsTheTapDoes(t *testing.T) {
+	for _, mode := range []tap.Mode{tap.Packet, tap.TCX} {
+		for seed := range uint64(4) {
+			t.Run(fmt.Sprintf("%v %d", mode, seed), func(t *testing.T) {
+				b := newBoth(t, mode, "127.0.0.1")
+				b.segments = seed%2 == 1
+				random := rand.New(rand.NewPCG(seed, 2))
+				s, codecs := &source{ssrc: 0xbeef, payloadType: 96}, map[tap.Codec]int{}
+				count := uint64(0)
+				for i := range 3000 {
+					of := [...]tap.Codec{tap.H264, tap.Unrecognised, tap.H265, tap.H264, tap.H265}[i/200%5]
+					b.send(dressed(random, s.next(i%4 == 3), media(random, of)))
+					if i%4 == 3 {
+						s.timestamp += 3000
+					}
+					if i%10 == 9 {
+						f := b.compare()
+						codecs[f.Keys.Codec]++
+						count = max(count, f.Keys.Count)
+					}
+				}
+				t.Logf("%v, %d key frames", codecs, count)
+				if codecs[tap.H264] < 10 || codecs[tap.H265] < 10 || codecs[tap.Unrecognised] < 10 || count < 5 {
+					t.Errorf("codecs %v, %d key frames: the packets show too little", codecs, count)
+				}
+			})
+		}
+	}
+}
+
+// media is payload of a codec: one of each kind that there is, made longer, and
+// seldom with a byte that is wrong.
+func media(random *rand.Rand, codec tap.Codec) []byte {
+	var b []byte
+	for b == nil {
+		if c := carried[random.IntN(len(carried))]; c.codec == codec || codec == tap.Unrecognised {
+			b = slices.Clone(c.media)
+		}
+	}
+	if random.IntN(3) > 0 && !aggregated(b) {
+		for range random.IntN(40) {
+			b = append(b, byte(random.Uint32()))
+		}
+	}
+	if random.IntN(200) == 0 || codec == tap.Unrecognised {
+		b[random.IntN(min(len(b), 8))] = byte(random.Uint32())
+	}
+	return b[:len(b)-min(len(b), max(0, random.IntN(200)-197))]
+}
+
+func aggregated(b []byte) bool { return b[0]&0x9f == 24 || b[0] == 0x60 }
+
+// dressed is a packet with that header and media, and what else RTP's header may
+// have.
+func dressed(random *rand.Rand, header, media []byte) []byte {
+	b := header[:headerSize:headerSize]
+	if random.IntN(4) == 0 {
+		n := random.IntN(16)
+		b[0] |= byte(n)
+		b = append(b, make([]byte, 4*n)...)
+	}
+	if random.IntN(4) == 0 {
+		n := random.IntN(5)
+		b[0] |= 0x10
+		b = append(b, 0xbe, 0xde, 0, byte(n))
+		b = append(b, make([]byte, 4*n)...)
+		if random.IntN(100) == 0 {
+			b[len(b)-4*n-1] = 200 // more than there is
+		}
+	}
+	b = append(b, media...)
+	if random.IntN(4) == 0 {
+		n := 1 + random.IntN(20)
+		b[0] |= 0x20
+		b = append(b, make([]byte, n)...)
+		b[len(b)-1] = byte(n)
+		if random.IntN(50) == 0 {
+			b[len(b)-1] = byte(random.Uint32())
+		}
+	}
+	return b
+}
+
+// both shows one flow's packets to a tap and to a table.
+type both struct {
+	t        *testing.T
+	kernel   *tap.Tap
+	table    *Table
+	receiver *net.UDPConn
+	sender   *net.UDPConn
+	// segments makes the kernel carry several packets as one.
+	segments bool
+	waiting  [][]byte
+
+	ofKernel, ofTable Meter
+	told              chan tap.Gap
+	stop              context.CancelFunc
+	ended             chan error
+}
+
+func newBoth(t *testing.T, mode tap.Mode, address string) *both {
+	b := &both{t: t, table: NewTable(), told: make(chan tap.Gap, 1000), ended: make(chan error)}
+	var err error
+	if b.receiver, err = net.ListenUDP("udp", &net.UDPAddr{IP: net.ParseIP(address)}); err != nil {
+		t.Skipf("no %s here: %v", address, err)
+	}
+	t.Cleanup(func() { b.receiver.Close() })
+	to := b.receiver.LocalAddr().(*net.UDPAddr)
+	b.kernel, err = tap.Open(tap.Options{Ports: []uint16{uint16(to.Port)}, Mode: mode})
 	var unavailable *bpf.UnavailableError
 	if errors.As(err, &unavailable) {
 		t.Skip(err)
@@ -42,66 +170,104 @@ func TestTableSeesWhatTheTapSees(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer kernel.Close()
-	sender, err := net.DialUDP("udp4", nil, to)
-	if err != nil {
+	t.Cleanup(func() { b.kernel.Close() })
+	if b.sender, err = net.DialUDP("udp", nil, to); err != nil {
 		t.Fatal(err)
 	}
-	defer sender.Close()
+	t.Cleanup(func() { b.sender.Close() })
+	var ctx context.Context
+	ctx, b.stop = context.WithCancel(t.Context())
+	go func() { b.ended <- b.kernel.Gaps(ctx, func(g tap.Gap) { b.told <- g }) }()
+	return b
+}
 
-	told := make(chan tap.Gap, 1000)
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan error)
-	go func() { ended <- kernel.Gaps(ctx, func(g tap.Gap) { told <- g }) }()
-
-	table := NewTable()
-	var ofKernel, ofTable Meter
-	payloads := impaired(rand.New(rand.NewPCG(1, 1)), &source{ssrc: 0xfeed, payloadType: 96, seq: 65_500, timestamp: 4_294_900_000}, 300)
-	buffer := make([]byte, 2048)
-	for i, payload := range payloads {
-		if _, err := sender.Write(payload); err != nil {
-			t.Fatal(err)
-		}
-		if err := receiver.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := receiver.Read(buffer); err != nil { // so the tap has seen it
-			t.Fatal(err)
-		}
-		p := packet(0, payload)
-		p.At = clock.Now()
-		table.Add(p)
-		if i%97 != 96 && i != len(payloads)-1 {
-			continue
-		}
-		flows, err := kernel.Flows()
-		if err != nil {
-			t.Fatal(err)
-		}
-		mine := table.Flows(nil, clock.Now())
-		if len(flows) != 1 || len(mine) != 1 {
-			t.Fatalf("%d flows of the tap, %d of the table", len(flows), len(mine))
-		}
-		if diff := cmp.Diff(flows[0], mine[0], butTimes); diff != "" {
-			t.Fatalf("after %d packets, tap and table:\n%s", i+1, diff)
-		}
-		if diff := cmp.Diff(ofKernel.Next(&flows[0]), ofTable.Next(&mine[0]), butTimes); diff != "" {
-			t.Fatalf("after %d packets, samples of tap and table:\n%s", i+1, diff)
-		}
+// send sends a packet, or with segments keeps it until one of another length
+// comes.
+func (b *both) send(packet []byte) {
+	b.t.Helper()
+	if !b.segments {
+		b.waiting = append(b.waiting, packet)
+		b.flush()
+		return
 	}
-	stop() // what is in the ring is handed over first
-	<-ended
-	close(told)
+	// All segments but the last have one length.
+	if n := len(b.waiting); n > 0 && (len(packet) > len(b.waiting[0]) || len(b.waiting[n-1]) < len(b.waiting[0]) || n == 16) {
+		b.flush()
+	}
+	b.waiting = append(b.waiting, packet)
+}
+
+func (b *both) flush() {
+	b.t.Helper()
+	if len(b.waiting) == 0 {
+		return
+	}
+	var control []byte
+	if len(b.waiting) > 1 {
+		control = make([]byte, unix.CmsgSpace(2))
+		h := (*unix.Cmsghdr)(unsafe.Pointer(&control[0]))
+		h.Level, h.Type = unix.SOL_UDP, unix.UDP_SEGMENT
+		h.SetLen(unix.CmsgLen(2))
+		binary.NativeEndian.PutUint16(control[unix.CmsgLen(0):], uint16(len(b.waiting[0])))
+	}
+	if _, _, err := b.sender.WriteMsgUDP(slices.Concat(b.waiting...), control, nil); err != nil {
+		b.t.Fatal(err)
+	}
+	if err := b.receiver.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
+		b.t.Fatal(err)
+	}
+	buffer := make([]byte, 2048)
+	for _, want := range b.waiting {
+		n, err := b.receiver.Read(buffer) // so the tap has seen it
+		if err != nil || n != len(want) {
+			b.t.Fatalf("%d bytes of %d, %v", n, len(want), err)
+		}
+		p := packet(0, want)
+		p.At = clock.Now()
+		b.table.Add(p)
+	}
+	b.waiting = b.waiting[:0]
+}
+
+// compare compares the flow and the sample of both, and returns the tap's.
+func (b *both) compare() tap.Flow {
+	b.t.Helper()
+	b.flush()
+	flows, err := b.kernel.Flows()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	mine := b.table.Flows(nil, clock.Now())
+	if len(flows) != 1 || len(mine) != 1 {
+		b.t.Fatalf("%d flows of the tap, %d of the table", len(flows), len(mine))
+	}
+	// Each packet's length has IP's header, which is longer in IPv6.
+	if b.receiver.LocalAddr().(*net.UDPAddr).IP.To4() == nil {
+		flows[0].Bytes -= 20 * flows[0].Packets
+	}
+	if diff := cmp.Diff(flows[0], mine[0], butTimes); diff != "" {
+		b.t.Fatalf("after %d packets, tap and table:\n%s", mine[0].Packets, diff)
+	}
+	if diff := cmp.Diff(b.ofKernel.Next(&flows[0]), b.ofTable.Next(&mine[0]), butTimes); diff != "" {
+		b.t.Fatalf("after %d packets, samples of tap and table:\n%s", mine[0].Packets, diff)
+	}
+	return flows[0]
+}
+
+// gaps compares the gaps of both, and returns them.
+func (b *both) gaps() []tap.Gap {
+	b.t.Helper()
+	b.stop() // what is in the ring is handed over first
+	<-b.ended
+	close(b.told)
 	var gaps []tap.Gap
-	for g := range told {
+	for g := range b.told {
 		gaps = append(gaps, g)
 	}
 	// The first packets are no flow yet to the table, which is told no ports.
-	mine := table.Gaps()
-	if len(mine) < 10 {
-		t.Fatalf("%d gaps", len(mine))
-	}
+	mine := b.table.Gaps()
 	if diff := cmp.Diff(gaps[max(len(gaps)-len(mine), 0):], mine, butTimes); diff != "" {
-		t.Errorf("gaps of tap and table:\n%s", diff)
+		b.t.Errorf("gaps of tap and table:\n%s", diff)
 	}
+	return mine
 }
