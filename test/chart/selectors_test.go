@@ -98,8 +98,12 @@ func combinations(values []string, keys ...string) []map[string]string {
 	return sets
 }
 
-// selfProbe is the entry that is about nobody's objects.
-const selfProbe = "self-probe.debugsidecar.io"
+const (
+	// selfProbe is the entry that is about nobody's objects.
+	selfProbe = "self-probe.debugsidecar.io"
+	// kernelTier is the entry that says who gets into a container with a grant.
+	kernelTier = "kernel-tier.debugsidecar.io"
+)
 
 // everyEntry calls f for each entry of each variant of the chart that is about
 // what users make.
@@ -111,7 +115,11 @@ func everyEntry(t *testing.T, f func(t *testing.T, kind string, e entry)) {
 				f(t, "mutating", e)
 			}
 			for _, e := range validating(only[*admission.ValidatingWebhookConfiguration](t, objects)) {
-				if e.name != selfProbe {
+				switch e.name {
+				case selfProbe:
+				case kernelTier:
+					f(t, "entering", e)
+				default:
 					f(t, "validating", e)
 				}
 			}
@@ -142,7 +150,7 @@ func TestEveryEntryIsCheapToAskAndHasNoSideEffects(t *testing.T) {
 				t.Errorf("%s has a rule without scope Namespaced", e.name)
 			}
 		}
-		path := map[string]string{"mutating": "/mutate", "validating": "/validate"}[kind]
+		path := map[string]string{"mutating": "/mutate", "validating": "/validate", "entering": "/connect"}[kind]
 		switch c := e.clientConfig; {
 		case c.Service != nil && c.URL == nil && *c.Service.Path == path && *c.Service.Port == 443:
 		case c.Service == nil && c.URL != nil && *c.URL == "https://localhost:9443"+path:
@@ -153,7 +161,10 @@ func TestEveryEntryIsCheapToAskAndHasNoSideEffects(t *testing.T) {
 }
 
 func TestOnlyEnforcementOfPodsCanRefuseWhenTheWebhookIsDown(t *testing.T) {
-	everyEntry(t, func(t *testing.T, _ string, e entry) {
+	everyEntry(t, func(t *testing.T, kind string, e entry) {
+		if kind == "entering" {
+			return // what it can refuse is tested beside its match condition
+		}
 		if fails := e.failurePolicy == admission.Fail; fails != (e.name == "enforce.pods.debugsidecar.io") {
 			t.Errorf("%s has failurePolicy %s", e.name, e.failurePolicy)
 		}
@@ -185,7 +196,8 @@ func TestEntriesAskForNoMoreThanTheyJudge(t *testing.T) {
 	for _, w := range []string{"apps/daemonsets", "apps/deployments", "apps/replicasets", "apps/statefulsets", "batch/cronjobs", "batch/jobs"} {
 		judged = append(judged, "CREATE "+w, "UPDATE "+w)
 	}
-	want := map[string][]string{"mutating": {"CREATE /pods"}, "validating": judged}
+	want := map[string][]string{"mutating": {"CREATE /pods"}, "validating": judged,
+		"entering": {"CONNECT /pods/exec", "CONNECT /pods/attach", "UPDATE /pods/ephemeralcontainers"}}
 	everyEntry(t, func(t *testing.T, kind string, e entry) {
 		for _, r := range e.rules {
 			for _, o := range r.Operations {

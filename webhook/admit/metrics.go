@@ -13,6 +13,8 @@ type Metrics struct {
 	injections *prometheus.CounterVec
 	violations *prometheus.CounterVec
 	panics     prometheus.Counter
+	entries    *prometheus.CounterVec
+	unasked    *prometheus.CounterVec
 }
 
 // NewMetrics makes the metrics and registers them.
@@ -35,8 +37,19 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Name: "debugsidecar_admission_panics_total",
 			Help: "Reviews that made the webhook panic. Any is a bug.",
 		}),
+		entries: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "debugsidecar_kernel_tier_entries_total",
+			Help: "Requests to get into a container of the kernel tier, by the way (exec, attach, ephemeralcontainers) and outcome (denied, listed). Dry runs are not counted.",
+		}, []string{"way", "outcome"}),
+		unasked: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "debugsidecar_unregistered_requests_total",
+			Help: "Reviews of a kind that the chart registers nowhere, by path. They were allowed; any means that someone changed the webhook configurations.",
+		}, []string{"path"}),
 	}
-	r.MustRegister(m.seconds, m.injections, m.violations, m.panics)
+	for _, path := range []string{mutatePath, validatePath, connectPath} {
+		m.unasked.WithLabelValues(path)
+	}
+	r.MustRegister(m.seconds, m.injections, m.violations, m.panics, m.entries, m.unasked)
 	return m
 }
 

@@ -32,6 +32,7 @@ type Deps struct {
 	// unknown. May be nil: then none runs.
 	CanaryRuns func(id string) bool
 	Namespaces Namespaces
+	Pods       Pods
 	Policies   *policies.Evaluator
 	// NativeSidecars says whether the API server knows them.
 	NativeSidecars bool
@@ -42,12 +43,12 @@ type Deps struct {
 
 // Mutate returns the handler of /mutate: it injects.
 func Mutate(d Deps) http.Handler {
-	return &handler{path: "/mutate", decode: decode[decidedContainer, decidedVolume], judge: d.mutate, metrics: d.Metrics, log: d.Log}
+	return &handler{path: mutatePath, decode: decode[decidedContainer, decidedVolume], judge: d.mutate, metrics: d.Metrics, log: d.Log}
 }
 
 func (d Deps) mutate(ctx context.Context, r *request) (response, error) {
 	if r.Operation != "CREATE" || !r.isPod() || r.SubResource != "" || r.pod.Pod == nil {
-		return allow(), nil // we are registered for the creation of pods only
+		return d.passUnasked(mutatePath), nil // we are registered for the creation of pods only
 	}
 	c := d.Config()
 	f := d.facts(r, r.pod.Pod, d.Namespaces.Namespace(ctx, r.Namespace), c)

@@ -20,8 +20,9 @@ type request struct {
 	Operation   string                      `json:"operation"`
 	DryRun      bool                        `json:"dryRun"`
 
-	pod, old subject
-	body     []byte
+	pod, old   subject
+	connection *connection // of /connect alone
+	body       []byte
 }
 
 // subject is a pod, or a workload's pod template, and where its spec is. The

@@ -14,6 +14,13 @@ import (
 	"time"
 )
 
+// Where API servers send what.
+const (
+	mutatePath   = "/mutate"
+	validatePath = "/validate"
+	connectPath  = "/connect"
+)
+
 const (
 	// maxBody is above what an API server can send: etcd's limit of 1.5 MiB for
 	// the old and the new object, as JSON.

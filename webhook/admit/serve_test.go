@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	admissionv1 "k8s.io/api/admission/v1"
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/debugsidecar/debugsidecar/policies"
 	"github.com/debugsidecar/debugsidecar/webhook/config"
@@ -185,8 +186,9 @@ func FuzzAnyBodyIsAnswered(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	deps := newDeps(f, enforcing("restricted"))
+	deps.Pods = pods{&corev1.Pod{}}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		for _, h := range []http.Handler{Mutate(deps), Validate(deps)} {
+		for _, h := range []http.Handler{Mutate(deps), Validate(deps), Connect(deps)} {
 			w := httptest.NewRecorder()
 			h.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(body)))
 			if w.Code >= http.StatusInternalServerError {

@@ -13,12 +13,12 @@ import (
 // Validate returns the handler of /validate: it enforces the policies on pods
 // and warns about workloads whose pods would be denied.
 func Validate(d Deps) http.Handler {
-	return &handler{path: "/validate", decode: decode[judgedContainer, judgedVolume], judge: d.validate, metrics: d.Metrics, log: d.Log}
+	return &handler{path: validatePath, decode: decode[judgedContainer, judgedVolume], judge: d.validate, metrics: d.Metrics, log: d.Log}
 }
 
 func (d Deps) validate(ctx context.Context, r *request) (response, error) {
 	if r.pod.Pod == nil || !r.isJudged() {
-		return allow(), nil
+		return d.passUnasked(validatePath), nil
 	}
 	found, err := d.evaluate(ctx, r)
 	if err != nil {

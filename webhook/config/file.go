@@ -161,6 +161,9 @@ func (s *Snapshot) checkGrants(name string) error {
 		if len(g.Profiles) == 0 {
 			return fmt.Errorf("%s: grants[%d].profiles: name the profiles", name, i)
 		}
+		if who := slices.Concat(g.Exec.Users, g.Exec.Groups); slices.Contains(who, "") || slices.Contains(who, "*") {
+			return fmt.Errorf("%s: grants[%d].exec: name each user and group; there is no wildcard", name, i)
+		}
 		for _, p := range g.Profiles {
 			if _, ok := s.Profiles.Get(p); !ok {
 				return fmt.Errorf("%s: grants[%d].profiles: there is no profile %q", name, i, p)

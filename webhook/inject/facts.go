@@ -71,4 +71,12 @@ type Cluster struct {
 type Grant struct {
 	Namespace string   `json:"namespace"`
 	Profiles  []string `json:"profiles"`
+	// Exec lists who may get into a container of that tier; nobody else may.
+	Exec Subjects `json:"exec,omitzero"`
+}
+
+// Subjects are users and groups, as the API server knows them.
+type Subjects struct {
+	Users  []string `json:"users,omitempty"`
+	Groups []string `json:"groups,omitempty"`
 }

@@ -1,9 +1,10 @@
-// Package lookup reads what an admission needs to know of a namespace from the
-// manager's cache.
+// Package lookup reads what an admission needs to know of a namespace, from the
+// manager's cache, and of a pod, from the API server.
 package lookup
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -60,4 +61,25 @@ func (c *Cluster) Labels(ctx context.Context, name string) (map[string]string, b
 		return ns.Labels, true
 	}
 	return nil, false
+}
+
+// podTimeout bounds the reading of one pod; whoever waits for it is a person.
+const podTimeout = time.Second
+
+// Pod returns a pod as the API server has it now, nil if there is none. It is
+// listed by its name, because to list pods is all that the webhook may do.
+func (c *Cluster) Pod(ctx context.Context, namespace, name string) (*corev1.Pod, error) {
+	ctx, cancel := context.WithTimeout(ctx, podTimeout)
+	defer cancel()
+	var pods corev1.PodList
+	err := c.API.List(ctx, &pods, client.InNamespace(namespace), client.MatchingFields{"metadata.name": name})
+	if err != nil {
+		return nil, fmt.Errorf("reading pod %s/%s: %w", namespace, name, err)
+	}
+	for i := range pods.Items {
+		if pods.Items[i].Name == name {
+			return &pods.Items[i], nil
+		}
+	}
+	return nil, nil
 }

@@ -127,6 +127,21 @@ so the expression has no way to fail.
 {{- end -}}
 
 {{/*
+Requests to get into a container of ours: by its name, by none, or by a new
+ephemeral container that targets it or mounts what is its own. Which container
+that is, only who asks can say; and it asks for no other one than it names.
+*/}}
+{{- define "debugsidecar.entersOurs" -}}
+- name: enters-a-container-of-ours
+  expression: >-
+    request.operation == 'CONNECT' ?
+    (!has(object.container) || object.container == '' || object.container.startsWith('debugsidecar-')) :
+    (has(object.spec.ephemeralContainers) && object.spec.ephemeralContainers.exists(c,
+    (has(c.targetContainerName) && c.targetContainerName.startsWith('debugsidecar-')) ||
+    (has(c.volumeMounts) && c.volumeMounts.exists(m, m.name.startsWith('debugsidecar-')))))
+{{- end -}}
+
+{{/*
 Workloads that a controller made, such as a Deployment's ReplicaSets: a warning
 would reach only that controller, and the workload's owner got it already.
 */}}
