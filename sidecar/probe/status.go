@@ -33,6 +33,10 @@ func (p *Probe) status(now clock.Ktime) *status.Status {
 		one.Verdict.Forecasts = slices.Clone(one.Verdict.Forecasts)
 		one.Verdict.Evidence = maps.Clone(one.Verdict.Evidence)
 		one.Verdict.Blind = slices.Clone(one.Verdict.Blind)
+		// Without the stream's name: this is a label of a metric, too. The stream has null.
+		if need := one.Window.KeysNeed(); need != "" {
+			st.NotAvailable["key frames of a stream"] = need
+		}
 		st.Streams = append(st.Streams, one)
 		if ranks[one.Verdict.Health] > ranks[st.Health] {
 			st.Health, st.Cause = one.Verdict.Health, one.Verdict.Cause

@@ -46,3 +46,15 @@ func (m *Meter) keyFigures(s *sample.Sample, w *Window) {
 		w.GOPFrames, w.GOPSeconds = sample.Of(m.gopFrames), sample.Of(m.gop.Seconds())
 	}
 }
+
+// KeysNeed says what keeps key frames from being known; nothing where they are,
+// or will be with the next ones, or where there are none, as in audio.
+func (w *Window) KeysNeed() string {
+	why := w.KeyFrameGapSeconds.Why()
+	for _, f := range []sample.Figure{noMedia, noKeyAudio, noKeyYet} {
+		if why == f.Why() {
+			return ""
+		}
+	}
+	return why
+}

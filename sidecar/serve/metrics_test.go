@@ -97,10 +97,11 @@ func TestEachMetricOfTheTableHasAValue(t *testing.T) {
 func TestWhatIsNotAvailableIsAbsent(t *testing.T) {
 	s := unbound(t, Options{})
 	st := scripted(time.Unix(1767225600, 0), 1, .02, 0)
-	st.Streams[0].Window.PacketLoss = sample.Unavailable("RTP in TCP hides loss")
+	w := &st.Streams[0].Window
+	w.PacketLoss, w.GOPFrames = sample.Unavailable("RTP in TCP hides loss"), sample.Unavailable("the payload is encrypted")
 	s.Publish(st)
 	families := gather(t, s)
-	for _, name := range []string{"debugsidecar_stream_loss_ratio", "debugsidecar_stream_seconds_to_stall", "debugsidecar_stream_feedback_total", "debugsidecar_cpu_throttled_ratio"} {
+	for _, name := range []string{"debugsidecar_stream_loss_ratio", "debugsidecar_stream_gop_frames", "debugsidecar_stream_seconds_to_stall", "debugsidecar_stream_feedback_total", "debugsidecar_cpu_throttled_ratio"} {
 		if f := families[name]; f != nil {
 			t.Errorf("%s has a value: %v", name, f)
 		}

@@ -41,6 +41,7 @@ func scripted(at time.Time, n int, lag, loss float64) *status.Status {
 				BitsPerSecond: sample.Of(2.4e6 + float64(i)*3e4), FramesPerSecond: sample.Of(30), PacketLoss: sample.Of(0),
 				JitterSeconds: sample.Of(.0031 + float64(i%7)*.0004), LagSeconds: sample.Of(.02), IntervalDeviation: sample.Of(.04),
 				PLIPerSecond: sample.Unavailable("no RTCP feedback was seen"),
+				GOPFrames:    sample.Of(60), GOPSeconds: sample.Of(2), KeyFrameGapSeconds: sample.Of(float64((at.UnixMilli()+int64(i)*370)%2000) / 1000),
 			},
 			Totals: status.Totals{Packets: seen * 260, Bytes: seen * 300000, Frames: seen * 30},
 		}

@@ -13,6 +13,8 @@ const columns = [
   { key: "drops", head: "Kernel drops", cls: "wide", down: true, value: (s) => s.totals.kernelDrops, text: (s) => s.totals.kernelDrops.toLocaleString("en") },
   { key: "jitter", head: "Jitter", cls: "mid", down: true, value: (s) => s.window.jitterSeconds, text: (s) => time(s.window.jitterSeconds) },
   { key: "fps", head: "Frames/s", cls: "wide", value: (s) => s.window.framesPerSecond, text: (s) => known(s.window.framesPerSecond) ? s.window.framesPerSecond.toFixed(1) : "–" },
+  { key: "gop", head: "GOP", cls: "wide", down: true, value: (s) => s.window.gopSeconds, text: (s) => known(s.window.gopSeconds) ? `${+s.window.gopFrames.toFixed(1)} · ${seconds(s.window.gopSeconds)}` : "–" },
+  { key: "gap", head: "Key frame", cls: "wide", down: true, value: (s) => s.window.keyFrameGapSeconds, text: (s) => known(s.window.keyFrameGapSeconds) ? `${seconds(s.window.keyFrameGapSeconds)} ago` : "–" },
   { key: "rate", head: "Rate", cls: "mid", down: true, value: (s) => s.window.bitsPerSecond, text: (s) => bits(s.window.bitsPerSecond) },
 ];
 const rows = new Map();
