@@ -39,6 +39,8 @@ type options struct {
 	canaryState                         string
 	canaryInterval                      time.Duration
 	canaryDelay                         time.Duration
+	auditInterval                       time.Duration
+	auditReports, auditOwner            string
 	log                                 *slog.Logger
 }
 
@@ -63,7 +65,7 @@ func Command(log *slog.Logger) *cobra.Command {
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&o.listen, "listen", ":9443", "address of /mutate, /validate and /connect (TLS)")
+	f.StringVar(&o.listen, "listen", ":9443", "address of /mutate and /validate (TLS)")
 	f.StringVar(&o.healthListen, "health-listen", ":8081", "address of /healthz, /readyz and /reachable")
 	f.StringVar(&o.metricsListen, "metrics-listen", ":8080", "address of /metrics")
 	f.StringVar(&o.namespace, "namespace", os.Getenv("POD_NAMESPACE"), "the webhook's own namespace (default $POD_NAMESPACE)")
@@ -87,6 +89,9 @@ func Command(log *slog.Logger) *cobra.Command {
 	f.StringVar(&o.canaryState, "canary-state", "", "ConfigMap, in the webhook's own namespace, that holds the state of a canary; without one there is no canary")
 	f.DurationVar(&o.canaryInterval, "canary-interval", 10*time.Second, "how often the leader looks at the pods while there is a canary")
 	f.DurationVar(&o.canaryDelay, "canary-delay", 2*time.Minute, "how long a canary waits, so that all replicas have read the configuration that it is in")
+	f.DurationVar(&o.auditInterval, "audit-interval", 0, "how often the leader judges the pods that run already; 0 is never")
+	f.StringVar(&o.auditReports, "audit-reports", "", "name of the PolicyReport that the audit keeps in each namespace; without one it keeps none")
+	f.StringVar(&o.auditOwner, "audit-reports-owner", "", "ClusterRole that owns these reports: they are removed with it")
 	c.AddCommand(selfProbeCommand())
 	return c
 }
@@ -103,7 +108,9 @@ func (o *options) check() error {
 	if o.canaryInterval < time.Second {
 		return fmt.Errorf("--canary-interval: %s is less than a second", o.canaryInterval)
 	}
-	for flag, d := range map[string]time.Duration{"self-probe-interval": o.selfProbeInterval, "missed-pods-interval": o.missedInterval} {
+	for flag, d := range map[string]time.Duration{
+		"self-probe-interval": o.selfProbeInterval, "missed-pods-interval": o.missedInterval, "audit-interval": o.auditInterval,
+	} {
 		if d != 0 && d < time.Second {
 			return fmt.Errorf("--%s: %s is less than a second; 0 switches it off", flag, d)
 		}

@@ -78,13 +78,11 @@ func (o *options) run(ctx context.Context, restConfig *rest.Config) error {
 	if err != nil {
 		return err
 	}
-	cluster := &lookup.Cluster{Cache: mgr.GetCache(), API: mgr.GetAPIReader()}
 	deps := admit.Deps{
 		CanaryRuns:     canaryRuns,
 		Config:         store.Current,
 		Recent:         store.Recent,
-		Namespaces:     cluster,
-		Pods:           cluster,
+		Namespaces:     &lookup.Cluster{Cache: mgr.GetCache(), API: mgr.GetAPIReader()},
 		Policies:       evaluator,
 		NativeSidecars: native,
 		OwnNamespace:   o.namespace,
@@ -93,13 +91,15 @@ func (o *options) run(ctx context.Context, restConfig *rest.Config) error {
 	}
 	mgr.GetWebhookServer().Register("/mutate", admit.Mutate(deps))
 	mgr.GetWebhookServer().Register("/validate", admit.Validate(deps))
-	mgr.GetWebhookServer().Register("/connect", admit.Connect(deps))
 	mgr.GetWebhookServer().Register(reach.Path, reach.Handler(podName()))
 	probes, err := o.selfProbes(mgr)
 	if err != nil {
 		return err
 	}
 	if err := o.countMissed(mgr); err != nil {
+		return err
+	}
+	if err := o.audits(mgr, restConfig, deps); err != nil {
 		return err
 	}
 	var stopping atomic.Bool
