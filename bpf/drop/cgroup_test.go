@@ -28,7 +28,7 @@ func TestControlGroupsAreToldApart(t *testing.T) {
 		inCgroup(t, group, func() { conns[group] = listen(t, ns, families[0].loopback, true) })
 	}
 	p := open(t, drop.Options{Target: bpf.Target{Cgroup: id}, Detail: true})
-	stop := collect(t, p)
+	c := collect(t, p)
 	ports := map[string]uint16{}
 	for group, n := range map[string]int{container: 4_000, neighbour: 3_000} {
 		ports[group] = portOf(conns[group])
@@ -46,7 +46,7 @@ func TestControlGroupsAreToldApart(t *testing.T) {
 		t.Fatal("nothing was dropped")
 	}
 	expect(t, p, drop.Count{Netns: ns.Inode, Reason: "SOCKET_RCVBUFF", Family: unix.AF_INET, Proto: unix.IPPROTO_UDP, Drops: dropped})
-	events := stop()
+	events := c.stop(dropped)
 	if uint64(len(events)) != dropped {
 		t.Errorf("%d events, %d drops", len(events), dropped)
 	}

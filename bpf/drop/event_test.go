@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"net/netip"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,29 +18,50 @@ import (
 	"github.com/debugsidecar/debugsidecar/bpf/internal/nettest"
 )
 
-// collect reads the probe's events in the background. The function that it
-// returns ends that and gives those that are a loss: some kernels also drop the
-// ICMP message that tells of one.
-func collect(t *testing.T, p *drop.Probe) func() []drop.Event {
+// collector reads the probe's events in the background, and keeps those that are
+// a loss: some kernels also drop the ICMP message that tells of one.
+type collector struct {
+	t    *testing.T
+	end  context.CancelFunc
+	done chan error
+
+	mu     sync.Mutex
+	events []drop.Event
+}
+
+func collect(t *testing.T, p *drop.Probe) *collector {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	var events []drop.Event
-	done := make(chan error)
+	c := &collector{t: t, end: cancel, done: make(chan error)}
 	go func() {
-		done <- p.Events(ctx, func(e drop.Event) {
-			if drop.Classify(e.Reason) == drop.ClassLoss {
-				events = append(events, e)
+		c.done <- p.Events(ctx, func(e drop.Event) {
+			if drop.Classify(e.Reason) != drop.ClassLoss {
+				return
 			}
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.events = append(c.events, e)
 		})
 	}()
-	return func() []drop.Event {
-		t.Helper()
-		cancel()
-		if err := <-done; !errors.Is(err, context.Canceled) {
-			t.Fatalf("Events returned %v", err)
-		}
-		return events
+	return c
+}
+
+func (c *collector) read() uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return uint64(len(c.events))
+}
+
+// stop ends the reading and returns the events; before, it waits until there are
+// n of them.
+func (c *collector) stop(n uint64) []drop.Event {
+	c.t.Helper()
+	eventually(c.t, fmt.Sprintf("%d events are read", n), func() bool { return c.read() >= n })
+	c.end()
+	if err := <-c.done; !errors.Is(err, context.Canceled) {
+		c.t.Fatalf("Events returned %v", err)
 	}
+	return c.events
 }
 
 // rtpPacket is packet i of an RTP stream: 10 packets a frame.
@@ -57,13 +80,13 @@ func TestEventTellsWhichPacket(t *testing.T) {
 		t.Run(f.name, func(t *testing.T) {
 			ns := nettest.New(t)
 			p := open(t, drop.Options{Target: in(ns), Detail: true})
-			stop := collect(t, p)
+			c := collect(t, p)
 			before := clock.Now()
 			to := netip.AddrPortFrom(f.loopback, 5004)
 			from := send(t, ns, to, datagrams, rtpPacket)
 			eventually(t, "all were dropped", func() bool { return f.snmp(t, ns, "NoPorts") == datagrams })
+			events := c.stop(datagrams)
 			after := clock.Now()
-			events := stop()
 			if len(events) != datagrams {
 				t.Fatalf("%d events, %d packets were dropped", len(events), datagrams)
 			}
@@ -96,13 +119,13 @@ func TestEventTellsWhichPacket(t *testing.T) {
 func TestEventInventsNothing(t *testing.T) {
 	ns := nettest.New(t)
 	p := open(t, drop.Options{Target: in(ns), Detail: true})
-	stop := collect(t, p)
+	c := collect(t, p)
 	dns := []byte("\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x07example\x03com\x00\x00\x01\x00\x01")
 	send(t, ns, netip.MustParseAddrPort("127.0.0.1:9"), 1, func(int) []byte { return dns })
 	send(t, ns, netip.MustParseAddrPort("127.0.0.1:9"), 1, func(int) []byte { return []byte{0x80} })
 	send(t, ns, netip.MustParseAddrPort("127.0.0.1:9"), 1, func(int) []byte { return []byte{0x80, 200, 0, 6, 1, 2, 3, 4, 5, 6, 7, 8} })
 	eventually(t, "all were dropped", func() bool { return families[0].snmp(t, ns, "NoPorts") == 3 })
-	events := stop()
+	events := c.stop(3)
 	if len(events) != 3 {
 		t.Fatalf("%d events, 3 packets were dropped", len(events))
 	}
@@ -119,14 +142,16 @@ func TestLostEventsAreCounted(t *testing.T) {
 	p := open(t, drop.Options{Target: in(ns), Detail: true, RingBytes: 4096})
 	send(t, ns, netip.MustParseAddrPort("127.0.0.1:9"), datagrams, word) // and nobody reads the ring
 	eventually(t, "all were dropped", func() bool { return families[0].snmp(t, ns, "NoPorts") == datagrams })
-	stop := collect(t, p)
-	stats, err := p.Stats()
-	if err != nil {
-		t.Fatal(err)
-	}
-	time.Sleep(20 * time.Millisecond)
-	if read := uint64(len(stop())); read == 0 || read+stats.LostEvents != datagrams {
-		t.Errorf("%d read and %d lost are not %d", read, stats.LostEvents, datagrams)
+	c := collect(t, p)
+	eventually(t, "each event was read or lost", func() bool {
+		stats, err := p.Stats()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c.read()+stats.LostEvents == datagrams
+	})
+	if read := len(c.stop(0)); read == 0 || read == datagrams {
+		t.Errorf("%d of %d were read from a ring that holds some", read, datagrams)
 	}
 	counts, err := p.Counts()
 	if err != nil || len(counts) != 1 || counts[0].Drops != datagrams {

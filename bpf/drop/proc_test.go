@@ -76,6 +76,7 @@ func TestCrossCheckAgrees(t *testing.T) {
 		send(t, ns, netip.AddrPortFrom(f.loopback, 9), 500, word)
 		eventually(t, "all were dropped", func() bool { return f.snmp(t, ns, "NoPorts") == 500 })
 	}
+	counted(t, p, 1000)
 	differences, err := p.CrossCheck()
 	if err != nil {
 		t.Fatal(err)
@@ -112,7 +113,10 @@ func TestSocketDropsEqualsOverflowMessage(t *testing.T) {
 	}
 	to := netip.AddrPortFrom(families[0].loopback, portOf(conn))
 	send(t, ns, to, 1_000, word)
-	drained(t, conn)()
+	read := drained(t, conn)
+	eventually(t, "each datagram was read or dropped", func() bool {
+		return read()+families[0].snmp(t, ns, "RcvbufErrors") == 1_000
+	})
 	dropped, err := drop.SocketDrops(conn)
 	if err != nil || dropped == 0 {
 		t.Fatalf("%d, %v", dropped, err)

@@ -215,28 +215,60 @@ func in(namespaces ...*nettest.Namespace) bpf.Target {
 	return target
 }
 
-// expect fails the test unless the probe counted exactly these.
-func expect(t *testing.T, p *drop.Probe, want ...drop.Count) {
+// key is what drops are counted by.
+type key struct {
+	netns  uint32
+	reason string
+	family uint16
+	proto  uint8
+}
+
+// losses are what the probe counted as a loss: of what was sent here, and of the
+// kernel's own talk (neighbours, multicast groups), which begins and ends with
+// interfaces and finds no route or no room now and then.
+func losses(t *testing.T, p *drop.Probe) (sent, talk map[key]uint64) {
 	t.Helper()
-	type key struct {
-		netns  uint32
-		reason string
-		family uint16
-		proto  uint8
-	}
-	counted := map[key]uint64{}
+	sent, talk = map[key]uint64{}, map[key]uint64{}
 	counts, err := p.Counts()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range counts {
-		// The kernel's own talk (neighbours, multicast groups) begins and ends with
-		// interfaces, and some of it finds no route: nobody here sent it.
-		kernels := c.Family == unix.AF_INET6 && c.Proto == unix.IPPROTO_ICMPV6
-		if drop.Classify(c.Reason) == drop.ClassLoss && !kernels {
-			counted[key{c.Netns, c.Reason, c.Family, c.Proto}] = c.Drops
+		if drop.Classify(c.Reason) != drop.ClassLoss {
+			continue
 		}
+		of := sent
+		if c.Family == unix.AF_INET6 && c.Proto == unix.IPPROTO_ICMPV6 {
+			of = talk
+		}
+		of[key{c.Netns, c.Reason, c.Family, c.Proto}] = c.Drops
 	}
+	return sent, talk
+}
+
+// counted waits until the probe has counted so many losses. The kernel counts a
+// drop before it frees the packet, which is when the probe sees it.
+func counted(t *testing.T, p *drop.Probe, n uint64) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("the probe has counted %d", n), func() bool {
+		all, _ := losses(t, p)
+		var sum uint64
+		for _, n := range all {
+			sum += n
+		}
+		return sum >= n
+	})
+}
+
+// expect fails the test unless the probe counted exactly these.
+func expect(t *testing.T, p *drop.Probe, want ...drop.Count) {
+	t.Helper()
+	var truth uint64
+	for _, w := range want {
+		truth += w.Drops
+	}
+	counted(t, p, truth)
+	counted, _ := losses(t, p)
 	for _, w := range want {
 		k := key{w.Netns, w.Reason, w.Family, w.Proto}
 		if counted[k] != w.Drops {
@@ -256,15 +288,17 @@ func expect(t *testing.T, p *drop.Probe, want ...drop.Count) {
 	}
 }
 
-// closedPort is a port of loopback, in the process's own namespace, that nobody
-// listens on.
+// closedPort is a port of loopback, in the process's own namespace, at which
+// nobody hears what comes from elsewhere: a socket has it that is connected, so
+// that no other program gets it meanwhile.
 func closedPort(t *testing.T) netip.AddrPort {
 	t.Helper()
-	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	loopback := net.IPv4(127, 0, 0, 1)
+	conn, err := net.DialUDP("udp4", &net.UDPAddr{IP: loopback}, &net.UDPAddr{IP: loopback, Port: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
+	t.Cleanup(func() { conn.Close() })
 	return netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), portOf(conn))
 }
 

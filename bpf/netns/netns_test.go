@@ -44,7 +44,8 @@ func TestDoRunsInTheNamespaceAndLeavesTheCallerOutside(t *testing.T) {
 		if netns.IsHost() {
 			t.Error("a new namespace is taken for the node's")
 		}
-		if listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+		// No program outside has a port like this.
+		if listener, err = net.Listen("tcp", "127.0.0.1:1"); err != nil {
 			return err
 		}
 		return failure

@@ -61,8 +61,10 @@ func (r *Reader) Each(ctx context.Context, fn func([]byte) error) error {
 			deadline = time.Now().Add(poll)
 		}
 		r.ring.SetDeadline(deadline)
-		n, err := r.drain(&record, fn)
+		n, err := r.drain(&record, quiet, fn)
 		switch {
+		case err == nil:
+			quiet = false // those that follow may wake nobody
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			quiet = n == 0
 		case errors.Is(err, ringbuf.ErrFlushed):
@@ -78,15 +80,15 @@ func (r *Reader) Each(ctx context.Context, fn func([]byte) error) error {
 	}
 }
 
-// drain reads until the ring has nothing more at the reader's deadline, and
-// returns how many events that were.
-func (r *Reader) drain(record *ringbuf.Record, fn func([]byte) error) (n int, err error) {
+// drain reads until the ring has nothing more at the reader's deadline, or only
+// the first event, and returns how many events that were.
+func (r *Reader) drain(record *ringbuf.Record, first bool, fn func([]byte) error) (n int, err error) {
 	for {
 		if err := r.ring.ReadInto(record); err != nil {
 			return n, err
 		}
 		n++
-		if err := fn(record.RawSample); err != nil {
+		if err := fn(record.RawSample); err != nil || first {
 			return n, err
 		}
 	}
