@@ -93,6 +93,19 @@ func (r *reaper) reap() (again <-chan time.Time) {
 	}
 }
 
+// reapKilled reaps what was killed with the child and came to us as orphans: some
+// of it dies only after the child did, when nobody looks for orphans any more.
+func (c *Child) reapKilled() {
+	c.mu.Lock()
+	killed := c.killRest || c.stopping
+	c.mu.Unlock()
+	for killed {
+		if _, err := unix.Wait4(-c.pid, nil, 0, nil); err != nil && !errors.Is(err, unix.EINTR) {
+			return // ECHILD: none is left
+		}
+	}
+}
+
 type outcome int
 
 const (

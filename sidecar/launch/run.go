@@ -50,6 +50,7 @@ func Run(ctx context.Context, s Spec) (status int, err error) {
 	if t != nil {
 		t.takeBack(c, state)
 	}
+	c.reapKilled()
 	return Status(state), nil
 }
 
