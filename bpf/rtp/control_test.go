@@ -31,6 +31,7 @@ func testControl(t *testing.T, mode rtp.Mode, to netip.Addr) {
 	const camera, microphone = 0xcafe, 0xbeef
 	streams := []stream{video(random, camera, 50, impairment{}), video(random, microphone, 50, impairment{})}
 
+	defer onOneProcessor(t)() // so that reports keep their order, and what is last comes last
 	// The first request for a picture may come before there is any.
 	say := func(socket *net.UDPConn, target *netip.AddrPort, packets ...rtcp.Packet) {
 		t.Helper()
@@ -109,8 +110,8 @@ func testControl(t *testing.T, mode rtp.Mode, to netip.Addr) {
 	}
 }
 
-// flushed waits until the kernel has worked through what was sent: what comes
-// last has passed the tap when the receiver gets it.
+// flushed waits until the kernel has worked through what was sent on this
+// processor: what comes last has passed the tap when the receiver gets it.
 func flushed(t *testing.T, conn *net.UDPConn, r *receiver) {
 	t.Helper()
 	if _, err := conn.Write([]byte("the end")); err != nil {
@@ -118,7 +119,7 @@ func flushed(t *testing.T, conn *net.UDPConn, r *receiver) {
 	}
 	buffer := make([]byte, 2048)
 	for {
-		if err := r.conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		if err := r.conn.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
 			t.Fatal(err)
 		}
 		n, err := r.conn.Read(buffer)

@@ -186,6 +186,7 @@ func TestNoMoreFlowsThanAllowedAndTheRestIsCounted(t *testing.T) {
 	r := newReceiver(t, receiver, netip.MustParseAddr("10.9.0.2"))
 	tap := open(t, rtp.Options{Netns: receiver.Path(), MaxFlows: 8, IdleTimeout: time.Hour, Ports: []uint16{r.addr().Port()}})
 	conn := dial(t, sender, r.addr())
+	defer onOneProcessor(t)()
 	for ssrc := range uint32(20) {
 		for seq := range uint16(10) {
 			if _, err := conn.Write(packet(ssrc, seq, 0)); err != nil {
@@ -216,6 +217,7 @@ func TestSilentFlowsEndOnceAndMakeRoom(t *testing.T) {
 	r := newReceiver(t, receiver, netip.MustParseAddr("10.9.0.2"))
 	tap := open(t, rtp.Options{Netns: receiver.Path(), MaxFlows: 4, IdleTimeout: 50 * time.Millisecond})
 	conn := dial(t, sender, r.addr())
+	defer onOneProcessor(t)()
 	for round := range uint32(3) {
 		for ssrc := range uint32(4) {
 			for seq := range uint16(10) {

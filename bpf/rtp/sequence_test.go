@@ -28,12 +28,14 @@ func packet(ssrc uint32, seq uint16, timestamp uint32) []byte {
 // one sends packets to a tap and returns the only flow that it has.
 func one(t *testing.T, tap *rtp.Tap, conn *net.UDPConn, r *receiver, packets [][]byte) rtp.Flow {
 	t.Helper()
+	restore := onOneProcessor(t)
 	for _, p := range packets {
 		if _, err := conn.Write(p); err != nil {
 			t.Fatal(err)
 		}
 	}
 	flushed(t, conn, r)
+	restore()
 	flows, err := tap.Flows()
 	if err != nil {
 		t.Fatal(err)
@@ -135,6 +137,7 @@ func TestSegmentsAreCountedEach(t *testing.T) {
 				if failed != nil {
 					t.Fatal(failed)
 				}
+				restore := onOneProcessor(t)
 				for rest := s.packets; len(rest) > 0; {
 					n := min(len(rest), 1+len(rest)%40)
 					var batch []byte
@@ -146,6 +149,7 @@ func TestSegmentsAreCountedEach(t *testing.T) {
 					}
 					rest = rest[n:]
 				}
+				restore()
 				r.read(len(s.packets))
 				compare(t, tap, r, rtp.Ingress)
 				compare(t, atSender, r, rtp.Egress)

@@ -18,6 +18,7 @@ func TestShortestControlPacketIsSeen(t *testing.T) {
 				r := newReceiver(t, receiver, netip.MustParseAddr(to))
 				tap := open(t, rtp.Options{Netns: receiver.Path(), Mode: mode})
 				conn := dial(t, sender, r.addr())
+				defer onOneProcessor(t)()
 				s := video(rand.New(rand.NewPCG(6, 6)), 0x01020304, 20, impairment{})
 				sendAll(t, []*net.UDPConn{conn}, []stream{s}, nil)
 				if _, err := conn.Write([]byte{0x81, 203, 0, 1, 1, 2, 3, 4}); err != nil { // BYE

@@ -120,7 +120,7 @@ func TestSumsAreExact(t *testing.T) {
 	for _, ring := range []int{0, 4096} {
 		t.Run(fmt.Sprintf("ring %d", ring), func(t *testing.T) {
 			ns := nettest.New(t)
-			_, end := start(t, path, "--netns", ns.Path(), "--json", "--for", "3s", "--every", "100ms", fmt.Sprintf("--ring-bytes=%d", ring))
+			cmd, end := start(t, path, "--netns", ns.Path(), "--json", "--every", "100ms", fmt.Sprintf("--ring-bytes=%d", ring))
 			send(t, ns, netip.MustParseAddrPort("127.0.0.1:5004"), 20_000)
 			send(t, ns, netip.MustParseAddrPort("[::1]:5004"), 10_000)
 			var conn *net.UDPConn
@@ -133,13 +133,13 @@ func TestSumsAreExact(t *testing.T) {
 				t.Fatal(err)
 			}
 			send(t, ns, conn.LocalAddr().(*net.UDPAddr).AddrPort(), 5_000)
+			// What loopback does not deliver at once, the kernel does a little later.
+			snmp := quiet(t, ns)
+			if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+				t.Fatal(err)
+			}
 			out, log := end()
 			got, addressed := sums(t, out)
-			var snmp []byte
-			ns.Do(func() (err error) {
-				snmp, err = os.ReadFile("/proc/thread-self/net/snmp")
-				return err
-			})
 			full := got["SOCKET_RCVBUFF ipv4 udp"]
 			if got["NO_SOCKET ipv4 udp"] != 20_000 || got["NO_SOCKET ipv6 udp"] != 10_000 || full == 0 ||
 				!bytes.Contains(snmp, fmt.Appendf(nil, " 20000 %d ", full)) || len(got) != 3 {
@@ -149,6 +149,31 @@ func TestSumsAreExact(t *testing.T) {
 				t.Errorf("%d with addresses of %d, and it says\n%s", addressed, 30_000+full, log)
 			}
 		})
+	}
+}
+
+// quiet waits until the namespace's counters stand still, and returns them.
+func quiet(t *testing.T, ns *nettest.Namespace) (snmp []byte) {
+	t.Helper()
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(300 * time.Millisecond) {
+		before := snmp
+		ns.Do(func() (err error) {
+			snmp, err = os.ReadFile("/proc/thread-self/net/snmp")
+			return err
+		})
+		if bytes.Equal(before, snmp) || time.Now().After(end) {
+			return snmp
+		}
+	}
+}
+
+// A watch for a time ends by itself.
+func TestItEndsAfterTheTimeThatWasAskedFor(t *testing.T) {
+	shortSkip(t)
+	ns := nettest.New(t)
+	_, end := start(t, build(t), "--netns", ns.Path(), "--for", "200ms")
+	if _, log := end(); !strings.HasPrefix(log, "watching ") {
+		t.Errorf("it ended with\n%s", log)
 	}
 }
 
