@@ -65,7 +65,7 @@ func Command(log *slog.Logger) *cobra.Command {
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&o.listen, "listen", ":9443", "address of /mutate and /validate (TLS)")
+	f.StringVar(&o.listen, "listen", ":9443", "address of /mutate, /validate and /connect (TLS)")
 	f.StringVar(&o.healthListen, "health-listen", ":8081", "address of /healthz, /readyz and /reachable")
 	f.StringVar(&o.metricsListen, "metrics-listen", ":8080", "address of /metrics")
 	f.StringVar(&o.namespace, "namespace", os.Getenv("POD_NAMESPACE"), "the webhook's own namespace (default $POD_NAMESPACE)")

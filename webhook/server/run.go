@@ -78,11 +78,13 @@ func (o *options) run(ctx context.Context, restConfig *rest.Config) error {
 	if err != nil {
 		return err
 	}
+	cluster := &lookup.Cluster{Cache: mgr.GetCache(), API: mgr.GetAPIReader()}
 	deps := admit.Deps{
 		CanaryRuns:     canaryRuns,
 		Config:         store.Current,
 		Recent:         store.Recent,
-		Namespaces:     &lookup.Cluster{Cache: mgr.GetCache(), API: mgr.GetAPIReader()},
+		Namespaces:     cluster,
+		Pods:           cluster,
 		Policies:       evaluator,
 		NativeSidecars: native,
 		OwnNamespace:   o.namespace,
@@ -91,6 +93,7 @@ func (o *options) run(ctx context.Context, restConfig *rest.Config) error {
 	}
 	mgr.GetWebhookServer().Register("/mutate", admit.Mutate(deps))
 	mgr.GetWebhookServer().Register("/validate", admit.Validate(deps))
+	mgr.GetWebhookServer().Register("/connect", admit.Connect(deps))
 	mgr.GetWebhookServer().Register(reach.Path, reach.Handler(podName()))
 	probes, err := o.selfProbes(mgr)
 	if err != nil {
