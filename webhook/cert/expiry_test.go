@@ -1,6 +1,7 @@
 package cert
 
 import (
+	"context"
 	"crypto/tls"
 	"os"
 	"path/filepath"
@@ -73,13 +74,17 @@ func TestTheMetricIsAbsentUntilASelfManagedCertificateIsThere(t *testing.T) {
 		t.Errorf("%v, and there is no certificate", got)
 	}
 	s.use(mustCA(t, time.Now(), 24*time.Hour))
-	go func() {
-		if err := source.Start(t.Context()); err != nil {
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- source.Start(ctx) }()
+	defer func() {
+		cancel()
+		if err := <-ended; err != nil {
 			t.Error(err)
 		}
 	}()
 	var served *tls.Certificate
-	for deadline := time.Now().Add(10 * time.Second); served == nil; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); served == nil; time.Sleep(time.Millisecond) {
 		if served, _ = source.GetCertificate(nil); time.Now().After(deadline) {
 			t.Fatal("no certificate")
 		}

@@ -79,12 +79,12 @@ func (v *volume) set(t *testing.T, files map[string]string) {
 
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		if ok() {
 			return
 		}
 	}
-	t.Fatalf("not within 10 s: %s", what)
+	t.Fatalf("not within a minute: %s", what)
 }
 
 // start runs the store until the test ends.
@@ -113,10 +113,9 @@ func TestBrokenProfileIsRefusedWhileTheLastGoodOneStays(t *testing.T) {
 	first := s.Current().Profiles.Revisions()["own"]
 
 	profiles.set(t, map[string]string{"own.yaml": strings.Replace(ownProfile, "      args:", "      agrs:", 1)})
-	eventually(t, "the broken profile is noticed", func() bool { return s.Problem() != "" })
-	if want := filepath.Join(profiles.dir, "own.yaml") + `:10: unknown field "containers[0].agrs"`; s.Problem() != want {
-		t.Errorf("got problem %q, want %q", s.Problem(), want)
-	}
+	// Who reads while the volume is exchanged may find half of it, and reads again.
+	want := filepath.Join(profiles.dir, "own.yaml") + `:10: unknown field "containers[0].agrs"`
+	eventually(t, "the broken profile is noticed: "+want, func() bool { return s.Problem() == want })
 	if got := s.Current().Profiles.Revisions()["own"]; got != first {
 		t.Errorf("revision %s is in force, want the last good one, %s", got, first)
 	}
