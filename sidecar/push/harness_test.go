@@ -42,6 +42,9 @@ type receiver struct {
 	hang     chan struct{} // answers wait for it, if set
 }
 
+// dead is where nobody listens, and no other test's server will.
+const dead = "http://127.0.0.1:1"
+
 func newReceiver(t testing.TB) *receiver {
 	r := &receiver{}
 	r.Server = httptest.NewServer(r)

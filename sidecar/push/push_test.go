@@ -106,13 +106,12 @@ func TestAStreamsEndEndsItsAlerts(t *testing.T) {
 // A dead receiver, one that never answers and one that refuses must not delay the
 // one that works, nor who raises the alert.
 func TestOneReceiverNeverDelaysAnother(t *testing.T) {
-	dead, hanging, refusing, good := newReceiver(t), newReceiver(t), newReceiver(t), newReceiver(t)
-	dead.Close()
+	hanging, refusing, good := newReceiver(t), newReceiver(t), newReceiver(t)
 	hanging.hang = make(chan struct{})
 	defer close(hanging.hang)
 	refusing.statuses = slices.Repeat([]int{http.StatusBadRequest}, 1000)
 	p, _ := running(t, Options{Drain: time.Millisecond, Receivers: []Receiver{
-		{Name: "dead", Kind: Webhook, URL: dead.URL}, {Name: "hanging", Kind: Webhook, URL: hanging.URL},
+		{Name: "dead", Kind: Webhook, URL: dead}, {Name: "hanging", Kind: Webhook, URL: hanging.URL},
 		{Name: "refusing", Kind: Webhook, URL: refusing.URL}, {Name: "good", Kind: Webhook, URL: good.URL},
 	}})
 	const n = 200
@@ -165,7 +164,7 @@ func TestAReceiverThatComesBackGetsWhatWaits(t *testing.T) {
 func TestNothingIsLostAtTheStop(t *testing.T) {
 	hook, am := newReceiver(t), newReceiver(t)
 	hook.statuses = []int{503, 503}
-	p, stop := running(t, Options{Receivers: []Receiver{{Name: "hook", Kind: Webhook, URL: hook.URL}, {Name: "am", URL: am.URL}}})
+	p, stop := running(t, Options{Drain: 30 * time.Second, Receivers: []Receiver{{Name: "hook", Kind: Webhook, URL: hook.URL}, {Name: "am", URL: am.URL}}})
 	began := time.Now()
 	for i := range 100 {
 		p.Alert(raised(began, i, warn.Stalled, 2*time.Second))
