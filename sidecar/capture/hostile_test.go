@@ -23,7 +23,7 @@ func start(t *testing.T, fake string, change func(*Options)) (*Capture, *logged)
 	log := &logged{}
 	o := Options{
 		Source: "rtsp://admin:s3kret@127.0.0.1:9/1", Mode: Always, Worker: fakeWorker(t, fake),
-		OpenTimeout: 20 * time.Second, StallAfter: 200 * time.Millisecond, ReadTimeout: time.Second, HangTimeout: 5 * time.Second,
+		OpenTimeout: 20 * time.Second, StallAfter: 200 * time.Millisecond, ReadTimeout: 20 * time.Second, HangTimeout: 20 * time.Second,
 		RetryFrom: time.Minute, RetryTo: time.Minute, MemoryLimit: 256 << 20,
 		Log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
@@ -166,7 +166,7 @@ func TestSilentSourceIsTheCamerasFaultIfItsHostAnswers(t *testing.T) {
 	t.Cleanup(stop)
 	for address, cause := range map[string]Cause{"127.0.0.1:9": Camera, deaf: Network} {
 		c, _ := start(t, "stops playing", func(o *Options) {
-			o.Source, o.ReadTimeout = "rtsp://"+address+"/1", 4*time.Second
+			o.Source, o.ReadTimeout = "rtsp://"+address+"/1", 8*time.Second // its host has 2 s to answer
 		})
 		await(t, c, "stalled for a cause", func(s Snapshot) bool { return s.State == Stalled && s.Cause == cause })
 		s := await(t, c, "waiting", waiting)

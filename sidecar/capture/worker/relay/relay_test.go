@@ -75,7 +75,7 @@ func TestSilentServerIsTheCamerasFault(t *testing.T) {
 		<-r.Context().Done()
 	}))
 	defer server.Close()
-	got, err := fetch(t, server.URL, 100*time.Millisecond)
+	got, err := fetch(t, server.URL, 3*time.Second) // for the beginning, too
 	if got != "beginning" || causeOf(err) != wire.Camera || !strings.Contains(err.Error(), "silent") {
 		t.Errorf("%q, %v", got, err)
 	}
@@ -105,7 +105,6 @@ func TestEndlessRedirectsEnd(t *testing.T) {
 
 func TestCertificateOfNobodyIsRefused(t *testing.T) {
 	server := httptest.NewTLSServer(http.NotFoundHandler())
-	server.Config.ErrorLog = nil
 	defer server.Close()
 	if _, err := fetch(t, server.URL, generous); err == nil || !strings.Contains(err.Error(), "certificate") {
 		t.Errorf("%v", err)
