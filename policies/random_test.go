@@ -221,17 +221,8 @@ func FuzzEvaluate(f *testing.F) {
 // stricterOnPurpose says whether our rules refuse what Pod Security doesn't look
 // at: a second source in one volume, which no API server admits, and our prefix.
 func stricterOnPurpose(pod *corev1.Pod) bool {
-	for i := range pod.Spec.Volumes {
-		sources := reflect.ValueOf(pod.Spec.Volumes[i].VolumeSource)
-		set := 0
-		for j := range sources.NumField() {
-			if !sources.Field(j).IsNil() {
-				set++
-			}
-		}
-		if set > 1 {
-			return true
-		}
+	if slices.ContainsFunc(pod.Spec.Volumes, hasTwoSources) {
+		return true
 	}
 	names := []string{}
 	for _, c := range slices.Concat(pod.Spec.Containers, pod.Spec.InitContainers) {
@@ -241,4 +232,15 @@ func stricterOnPurpose(pod *corev1.Pod) bool {
 		names = append(names, c.Name)
 	}
 	return slices.ContainsFunc(names, func(name string) bool { return strings.HasPrefix(name, facts.ReservedPrefix) })
+}
+
+func hasTwoSources(volume corev1.Volume) bool {
+	sources := reflect.ValueOf(volume.VolumeSource)
+	set := 0
+	for i := range sources.NumField() {
+		if !sources.Field(i).IsNil() {
+			set++
+		}
+	}
+	return set > 1
 }

@@ -1,0 +1,301 @@
+package policies_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	"sigs.k8s.io/yaml"
+
+	"github.com/debugsidecar/debugsidecar/policies"
+	"github.com/debugsidecar/debugsidecar/policies/internal/podbytes"
+)
+
+// levelsOf is every level, for modes to be chosen from.
+var levelsOf = []policies.Level{policies.Restricted, policies.Baseline, policies.Off}
+
+// modesOf makes a byte the modes of a namespace.
+func modesOf(b byte) policies.Modes {
+	n := int(b)
+	return policies.Modes{Enforce: levelsOf[n%3], Warn: levelsOf[n/3%3], Audit: levelsOf[n/9%3]}
+}
+
+// explicit is a namespace whose parameters say again what the defaults are.
+const explicit = "explicit"
+
+// newFuzzed returns an evaluator with the default parameters, which are Pod
+// Security's, left out for the cluster and spelled out for one namespace.
+func newFuzzed(t testing.TB) *policies.Evaluator {
+	t.Helper()
+	lists, _, found := strings.Cut(policies.DefaultParameters(), "\nrules: {}")
+	if !found {
+		t.Fatal("the default parameters have no rules")
+	}
+	parameters, err := policies.ParseParameters([]byte("namespaces:\n  " + explicit + ":\n    " + strings.ReplaceAll(lists, "\n", "\n    ")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	evaluator := newEvaluator(t)
+	evaluator.SetParameters(parameters)
+	return evaluator
+}
+
+// strongest returns the strongest action of each rule.
+func strongest(result policies.Result) map[string]policies.Action {
+	order := []policies.Action{"", policies.Audit, policies.Warn, policies.Deny}
+	of := map[string]policies.Action{}
+	for _, v := range result.Violations {
+		if slices.Index(order, v.Action) > slices.Index(order, of[v.Rule]) {
+			of[v.Rule] = v.Action
+		}
+	}
+	return of
+}
+
+// refusesTwoSources says whether a pod has a volume with two sources, which no
+// API server admits. The rule volumes judges both; Pod Security stops at the
+// first that it knows.
+func refusesTwoSources(rule string, pod *corev1.Pod) bool {
+	return rule == "volumes" && slices.ContainsFunc(pod.Spec.Volumes, hasTwoSources)
+}
+
+// FuzzPodSecurity compares, for pods made of bytes, what each rule leads to with
+// what Pod Security's checks for it do, in every combination of levels in the
+// three modes: so no difference hides behind another rule.
+func FuzzPodSecurity(f *testing.F) {
+	for i, pod := range seedPods(f) {
+		f.Add(append([]byte{byte(i)}, podbytes.Encode(pod)...))
+	}
+	evaluator, oracle := newFuzzed(f), newOracle(f)
+	f.Fuzz(func(t *testing.T, data []byte) { comparePod(t, evaluator, oracle, data) })
+}
+
+// comparePod returns the pod and what was found, for who minimises the corpus.
+func comparePod(t testing.TB, evaluator *policies.Evaluator, oracle *oracle, data []byte) policies.Result {
+	r := podbytes.NewReader(data)
+	choice := r.Byte()
+	modes, namespace := modesOf(choice), "cameras"
+	if choice >= 128 {
+		namespace = explicit
+	}
+	pod := r.Pod()
+	result := evaluate(t, evaluator, policies.Request{Namespace: namespace, Modes: modes, Pod: lean(t, pod)})
+	got := strongest(result)
+	for _, rule := range oracle.rules {
+		want, why := oracle.action(modes, rule, pod)
+		if got[rule] != want && !(want == "" && refusesTwoSources(rule, pod)) {
+			t.Errorf("%+v: rule %s: action %q, Pod Security's is %q %s\n%s", modes, rule, got[rule], want, why, podText(pod))
+		}
+	}
+	return result
+}
+
+// FuzzPodSecurityUpdate makes updates that an API server lets through, and
+// compares:
+//   - what Pod Security admits, we admit;
+//   - where Pod Security would admit the old pod, the answers are the same;
+//   - each rule denies exactly what Pod Security refuses of the containers that
+//     are new or have a new image, the pod's own fields aside, which can't change.
+func FuzzPodSecurityUpdate(f *testing.F) {
+	seeds := seedPods(f)
+	for i, pod := range seeds {
+		edits := []byte{byte(i), 2, editImage, byte(i), addEphemeral}
+		f.Add(append(append(edits, podbytes.EncodeContainer(firstContainer(seeds[(i*7+3)%len(seeds)]))...), podbytes.Encode(pod)...))
+		f.Add(append([]byte{byte(i), 1, byte(i % editKinds)}, podbytes.Encode(pod)...))
+	}
+	evaluator, oracle := newFuzzed(f), newOracle(f)
+	f.Fuzz(func(t *testing.T, data []byte) { compareUpdate(t, evaluator, oracle, data) })
+}
+
+func compareUpdate(t testing.TB, evaluator *policies.Evaluator, oracle *oracle, data []byte) policies.Result {
+	r := podbytes.NewReader(data)
+	level := levelsOf[r.Below(2)]
+	edits := readEdits(r)
+	oldPod := r.Pod()
+	nameContainers(oldPod)
+	newPod := oldPod.DeepCopy()
+	for _, edit := range edits {
+		edit(newPod)
+	}
+	nameContainers(newPod)
+	result := evaluate(t, evaluator, policies.Request{Namespace: "cameras", Modes: enforce(level), Pod: lean(t, newPod), Old: lean(t, oldPod)})
+	explain := func() string {
+		return fmt.Sprintf("at %s\nviolations: %+v\nold %s\nnew %s", level, result.Violations, podText(oldPod), podText(newPod))
+	}
+	allowed, why := oracle.update(level, oldPod, newPod)
+	denied := deniedByShared(oracle, result)
+	if allowed && denied {
+		t.Errorf("Pod Security admits an update that is denied %s", explain())
+	}
+	clean := true
+	added := whatIsAdded(oldPod, newPod)
+	got := strongest(result)
+	for _, rule := range oracle.rules {
+		clean = clean && oracle.refuses(level, rule, oldPod) == "" && !refusesTwoSources(rule, oldPod)
+		why := oracle.refuses(level, rule, added)
+		if (got[rule] == policies.Deny) != (why != "") {
+			t.Errorf("rule %s: action %q, of what is new Pod Security says %q %s", rule, got[rule], why, explain())
+		}
+	}
+	if clean && allowed == denied {
+		t.Errorf("denied is %v, Pod Security says %q %s", denied, why, explain())
+	}
+	return result
+}
+
+// deniedByShared says whether a rule denies that Pod Security has, too.
+func deniedByShared(oracle *oracle, result policies.Result) bool {
+	return slices.ContainsFunc(result.Violations, func(v policies.Violation) bool {
+		return v.Action == policies.Deny && slices.Contains(oracle.rules, v.Rule)
+	})
+}
+
+// The edits of a pod that an API server admits.
+const (
+	editImage = iota
+	addEphemeral
+	addToleration
+	setDeadline
+	setAnnotation
+	resize
+	editKinds
+)
+
+// readEdits takes edits from bytes. They come before the pod, so that its bytes
+// can go on for as long as they like.
+func readEdits(r *podbytes.Reader) []func(*corev1.Pod) {
+	var all []func(*corev1.Pod)
+	for range r.Below(6) {
+		switch r.Below(editKinds) {
+		case editImage:
+			k, image := r.Byte(), fmt.Sprintf("changed:%d", r.Below(4))
+			all = append(all, func(pod *corev1.Pod) { setImage(pod, int(k), image) })
+		case addEphemeral:
+			c := r.Container()
+			c.Image += "ephemeral:1"
+			all = append(all, func(pod *corev1.Pod) {
+				pod.Spec.EphemeralContainers = append(pod.Spec.EphemeralContainers,
+					corev1.EphemeralContainer{EphemeralContainerCommon: corev1.EphemeralContainerCommon(c)})
+			})
+		case addToleration:
+			all = append(all, func(pod *corev1.Pod) {
+				pod.Spec.Tolerations = append(pod.Spec.Tolerations, corev1.Toleration{Key: "a", Operator: "Exists"})
+			})
+		case setDeadline:
+			all = append(all, func(pod *corev1.Pod) { pod.Spec.ActiveDeadlineSeconds = ptr(int64(60)) })
+		case setAnnotation:
+			all = append(all, func(pod *corev1.Pod) {
+				if pod.Annotations == nil {
+					pod.Annotations = map[string]string{}
+				}
+				pod.Annotations["example.com/a"] = "b"
+			})
+		case resize:
+			k := r.Byte()
+			all = append(all, func(pod *corev1.Pod) {
+				if n := len(pod.Spec.Containers); n > 0 {
+					pod.Spec.Containers[int(k)%n].Resources.Limits = corev1.ResourceList{"cpu": resource.MustParse("2")}
+				}
+			})
+		}
+	}
+	return all
+}
+
+func setImage(pod *corev1.Pod, k int, image string) {
+	all := []*string{}
+	for i := range pod.Spec.Containers {
+		all = append(all, &pod.Spec.Containers[i].Image)
+	}
+	for i := range pod.Spec.InitContainers {
+		all = append(all, &pod.Spec.InitContainers[i].Image)
+	}
+	if len(all) > 0 {
+		*all[k%len(all)] = image
+	}
+}
+
+// nameContainers makes the names of containers what an API server demands of
+// them: no two are alike, and none is ours.
+func nameContainers(pod *corev1.Pod) {
+	for i := range pod.Spec.Containers {
+		pod.Spec.Containers[i].Name = fmt.Sprintf("c%d", i)
+	}
+	for i := range pod.Spec.InitContainers {
+		pod.Spec.InitContainers[i].Name = fmt.Sprintf("i%d", i)
+	}
+	for i := range pod.Spec.EphemeralContainers {
+		pod.Spec.EphemeralContainers[i].Name = fmt.Sprintf("e%d", i)
+	}
+}
+
+// whatIsAdded returns the new pod with only those containers that are new or
+// have a new image, and without faults of the pod itself.
+func whatIsAdded(oldPod, newPod *corev1.Pod) *corev1.Pod {
+	added := newPod.DeepCopy()
+	changed := func(c, old []corev1.Container) []corev1.Container {
+		i := -1
+		return slices.DeleteFunc(c, func(c corev1.Container) bool { i++; return c.Image == old[i].Image })
+	}
+	added.Spec.Containers = changed(added.Spec.Containers, oldPod.Spec.Containers)
+	added.Spec.InitContainers = changed(added.Spec.InitContainers, oldPod.Spec.InitContainers)
+	added.Spec.EphemeralContainers = added.Spec.EphemeralContainers[len(oldPod.Spec.EphemeralContainers):]
+	added.Annotations, added.Spec.Volumes = nil, nil
+	added.Spec.HostNetwork, added.Spec.HostPID, added.Spec.HostIPC = false, false, false
+	if context := added.Spec.SecurityContext; context != nil {
+		healed := &corev1.PodSecurityContext{}
+		if context.RunAsNonRoot != nil {
+			healed.RunAsNonRoot = ptr(true)
+		}
+		if context.SeccompProfile != nil {
+			healed.SeccompProfile = &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault}
+		}
+		added.Spec.SecurityContext = healed
+	}
+	return added
+}
+
+func firstContainer(pod *corev1.Pod) *corev1.Container {
+	if len(pod.Spec.Containers) == 0 {
+		return &corev1.Container{}
+	}
+	return &pod.Spec.Containers[0]
+}
+
+// seedPods are Pod Security's own fixtures and the pod of the benchmarks.
+func seedPods(t testing.TB) []*corev1.Pod {
+	t.Helper()
+	var all []*corev1.Pod
+	for _, level := range []policies.Level{policies.Baseline, policies.Restricted} {
+		for _, fixture := range latestFixtures(t, level) {
+			all = append(all, fixture.pod)
+		}
+	}
+	return append(all, ingestCorePod(t))
+}
+
+func ingestCorePod(t testing.TB) *corev1.Pod {
+	t.Helper()
+	text, err := os.ReadFile("testdata/pod.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pod := &corev1.Pod{}
+	if err := yaml.UnmarshalStrict(text, pod); err != nil {
+		t.Fatal(err)
+	}
+	return pod
+}
+
+func podText(pod *corev1.Pod) string {
+	text, err := json.Marshal(pod)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
+}
