@@ -276,7 +276,14 @@ func seedPods(t testing.TB) []*corev1.Pod {
 			all = append(all, fixture.pod)
 		}
 	}
-	return append(all, ingestCorePod(t))
+	return append(all, ingestCorePod(t), hiddenDrop())
+}
+
+// hiddenDrop is a pod that drops one capability with a zero byte in its name.
+func hiddenDrop() *corev1.Pod {
+	return &corev1.Pod{Spec: corev1.PodSpec{Containers: []corev1.Container{{SecurityContext: &corev1.SecurityContext{
+		Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"X\x00ALL"}},
+	}}}}}
 }
 
 func ingestCorePod(t testing.TB) *corev1.Pod {

@@ -13,7 +13,7 @@ import (
 type Value struct {
 	sort   sort
 	number int64
-	text   string // a string, or the sorted members of a list, each followed by a zero byte
+	text   string // a string, or the sorted members of a list, each with its length
 }
 
 type sort uint8
@@ -48,14 +48,16 @@ func listValue[S ~string](names []S) Value {
 	case 0:
 		return Value{sort: list}
 	case 1:
-		return Value{sort: list, text: string(names[0]) + "\x00"}
+		return Value{sort: list, text: strconv.Itoa(len(names[0])) + ":" + string(names[0])}
 	}
 	sorted := slices.Clone(names)
 	slices.Sort(sorted)
 	var b strings.Builder
 	for _, name := range slices.Compact(sorted) {
+		// With its length, since a name may hold any byte that could divide them.
+		b.WriteString(strconv.Itoa(len(name)))
+		b.WriteByte(':')
 		b.WriteString(string(name))
-		b.WriteByte(0)
 	}
 	return Value{sort: list, text: b.String()}
 }
@@ -110,10 +112,14 @@ func (v Value) Names() []string {
 }
 
 func (v Value) members() []string {
-	if v.text == "" {
-		return nil
+	var names []string
+	for rest := v.text; rest != ""; {
+		length, after, _ := strings.Cut(rest, ":")
+		n, _ := strconv.Atoi(length)
+		names = append(names, after[:n])
+		rest = after[n:]
 	}
-	return strings.Split(strings.TrimSuffix(v.text, "\x00"), "\x00")
+	return names
 }
 
 func (v Value) term() *ast.Term {
