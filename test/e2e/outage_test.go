@@ -55,16 +55,25 @@ func (l *load) one(ctx context.Context, ns, name string) {
 	}
 }
 
-// end stops the load and fails the test if a request was lost.
+// enough is how many requests show something.
+const enough = 50
+
+// end stops the load once there was enough of it, and fails the test if a request
+// was lost.
 func (l *load) end(t *testing.T) {
 	t.Helper()
+	eventually(t, "enough requests", func() error {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.sent < enough {
+			return fmt.Errorf("only %d were sent: this shows nothing", l.sent)
+		}
+		return nil
+	})
 	l.cancel()
 	l.wg.Wait()
 	if len(l.lost) > 0 {
 		t.Errorf("%d of %d requests were lost, the first: %s", len(l.lost), l.sent, l.lost[0])
-	}
-	if l.sent < 50 {
-		t.Errorf("only %d requests were sent: this shows nothing", l.sent)
 	}
 	t.Logf("%d requests, %d lost", l.sent, len(l.lost))
 }

@@ -226,7 +226,7 @@ func TestTheWayThroughTheAPIServerIsProbed(t *testing.T) {
 
 	defer startTwo(t)
 	stopAll(t)
-	if out, err := selfProbe(t, "2s"); err == nil || !strings.Contains(out, "failed calling webhook") || !strings.Contains(out, "; look at") {
+	if out, err := selfProbe(t, "20s"); err == nil || !strings.Contains(out, "failed calling webhook") || !strings.Contains(out, "; look at") {
 		t.Errorf("%v: %s", err, out)
 	}
 	code, out, errs = plugin(t, "doctor")
