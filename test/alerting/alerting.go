@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -18,6 +17,7 @@ import (
 	"time"
 
 	"github.com/debugsidecar/debugsidecar/test/debian"
+	"github.com/debugsidecar/debugsidecar/test/freeport"
 )
 
 // Programs are the files of the packages.
@@ -210,10 +210,9 @@ func (s *Service) Stop() {
 
 // freePort returns a port on which nothing listens now.
 func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	free, err := freeport.Find(1)
 	if err != nil {
 		return 0, err
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	return free[0], nil
 }

@@ -30,6 +30,7 @@ import (
 	"github.com/debugsidecar/debugsidecar/sidecar/probe"
 	"github.com/debugsidecar/debugsidecar/sidecar/push"
 	"github.com/debugsidecar/debugsidecar/test/cluster"
+	"github.com/debugsidecar/debugsidecar/test/freeport"
 	"github.com/debugsidecar/debugsidecar/webhook/config"
 	"github.com/debugsidecar/debugsidecar/webhook/inject/profile"
 	"github.com/debugsidecar/debugsidecar/webhook/server"
@@ -294,12 +295,11 @@ func startWebhook(t *testing.T, args ...string) <-chan struct{} {
 // freeAddress returns an address on loopback that nobody listens on.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	free, err := freeport.Find(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return fmt.Sprintf("127.0.0.1:%d", free[0])
 }
 
 // kubeconfigOf writes the kubeconfig of a service account and returns its path.

@@ -37,6 +37,7 @@ import (
 	"github.com/debugsidecar/debugsidecar/test/cluster/build"
 	"github.com/debugsidecar/debugsidecar/test/cluster/internal/cgroups"
 	"github.com/debugsidecar/debugsidecar/test/cluster/internal/protocol"
+	"github.com/debugsidecar/debugsidecar/test/freeport"
 )
 
 const (
@@ -189,7 +190,7 @@ func (c *Cluster) prepare(ctx context.Context, o Options) error {
 	if err := c.makeDir(o.Dir); err != nil {
 		return err
 	}
-	free, err := freePorts(3)
+	free, err := freeport.Find(3)
 	if err != nil {
 		return err
 	}

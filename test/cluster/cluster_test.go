@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -158,7 +157,7 @@ func TestWaitTellsWhoEndedAndWhy(t *testing.T) {
 	if err := syscall.Kill(c.pids()[etcd], syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := c.Wait(ctx); err == nil || !strings.Contains(err.Error(), "etcd ended by itself (signal: killed)") {
 		t.Errorf("error is %v", err)
@@ -203,17 +202,6 @@ func TestDirectoryMustBeEmpty(t *testing.T) {
 	}
 }
 
-func TestFreePortsDiffer(t *testing.T) {
-	free, err := freePorts(100)
-	if err != nil {
-		t.Fatal(err)
-	}
-	slices.Sort(free)
-	if n := len(slices.Compact(free)); n != 100 {
-		t.Errorf("%d of 100 ports differ", n)
-	}
-}
-
 func (c *Cluster) pids() map[string]int {
 	pids := map[string]int{}
 	for _, p := range c.processes {
@@ -246,7 +234,7 @@ func alive(pid int) bool { return !gone(pid) }
 func eventually(t *testing.T, what string, f func() error) {
 	t.Helper()
 	var err error
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		if err = f(); err == nil {
 			return
 		}

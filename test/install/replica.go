@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -13,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/debugsidecar/debugsidecar/test/freeport"
 )
 
 // Replica is a webhook process.
@@ -177,14 +178,13 @@ func (r *Replica) Metric(line string) (float64, error) {
 
 // freeAddresses returns loopback addresses that nobody listens on.
 func freeAddresses(n int) ([]string, error) {
+	free, err := freeport.Find(n)
+	if err != nil {
+		return nil, err
+	}
 	var out []string
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, fmt.Errorf("finding a free port: %w", err)
-		}
-		defer l.Close() // only at the end, or the next one is the same
-		out = append(out, l.Addr().String())
+	for _, port := range free {
+		out = append(out, fmt.Sprintf("127.0.0.1:%d", port))
 	}
 	return out, nil
 }

@@ -7,7 +7,6 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"strconv"
@@ -16,6 +15,7 @@ import (
 	"time"
 
 	"github.com/debugsidecar/debugsidecar/sidecar/launch"
+	"github.com/debugsidecar/debugsidecar/test/freeport"
 )
 
 // Packages are Debian's that the peers need.
@@ -99,10 +99,11 @@ func rtsp(frames *os.File, args ...string) (*Server, error) {
 // FLV starts ffmpeg as an HTTP server that serves a moving pattern to one
 // client.
 func FLV(width, height int) (*Server, error) {
-	port, err := freePort()
+	free, err := freeport.Find(1)
 	if err != nil {
 		return nil, err
 	}
+	port := free[0]
 	url := fmt.Sprintf("http://127.0.0.1:%d/live.flv", port)
 	child, err := launch.Start(launch.Spec{
 		Path: "ffmpeg",
@@ -135,15 +136,6 @@ func listening(port int) error {
 		}
 	}
 	return fmt.Errorf("nothing listens on port %d", port)
-}
-
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
 // Port is the server's.
