@@ -206,24 +206,27 @@ func TestWhatAPodsOwnerWroteStaysInItsLine(t *testing.T) {
 }
 
 func TestDocumentation_NamesEveryFlagAndNoOther(t *testing.T) {
-	data, err := os.ReadFile("../../docs/status.md")
-	if err != nil {
-		t.Fatal(err)
+	text := ""
+	for _, name := range []string{"status.md", "audit.md"} {
+		data, err := os.ReadFile("../../docs/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text += string(data)
 	}
-	text := string(data)
 	var known []string
 	for _, c := range Commands(genericiooptions.IOStreams{}) {
 		c.Flags().VisitAll(func(f *pflag.Flag) {
 			known = append(known, f.Name)
 			if !strings.Contains(text, "--"+f.Name) && (f.Shorthand == "" || !strings.Contains(text, "`-"+f.Shorthand)) {
-				t.Errorf("the flag --%s of %s is not in docs/status.md", f.Name, c.Name())
+				t.Errorf("the flag --%s of %s is neither in docs/status.md nor in docs/audit.md", f.Name, c.Name())
 			}
 		})
 	}
-	known = append(known, "self-probe-interval", "missed-pods-interval", "leader-elect", "leader-election-lease") // the webhook's
+	known = append(known, "self-probe-interval", "missed-pods-interval", "leader-elect", "leader-election-lease", "audit-interval", "audit-reports", "audit-reports-owner") // the webhook's
 	for _, m := range regexp.MustCompile(`--([a-z][a-z-]+)`).FindAllStringSubmatch(text, -1) {
 		if !slices.Contains(known, m[1]) {
-			t.Errorf("docs/status.md names the flag --%s, which there is not", m[1])
+			t.Errorf("docs/status.md or docs/audit.md names the flag --%s, which there is not", m[1])
 		}
 	}
 }

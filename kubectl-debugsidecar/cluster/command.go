@@ -1,6 +1,7 @@
 // Package cluster has the plugin's commands that ask a cluster: status, which
-// pods have a sidecar and which went without, and doctor, whether the
-// installation is sound. They read, and write nothing; what the user may not
+// pods have a sidecar and which went without, doctor, whether the installation is
+// sound, and audit, what the policies say of the pods that run already. They
+// read, and write nothing; what the user may not
 // read is said by name and never taken for good.
 package cluster
 
@@ -19,7 +20,7 @@ import (
 	"github.com/debugsidecar/debugsidecar/kubectl-debugsidecar/kubeconfig"
 )
 
-// options are the flags that both commands have.
+// options are the flags that all commands have.
 type options struct {
 	streams genericiooptions.IOStreams
 	kube    kubeconfig.Flags
@@ -41,10 +42,10 @@ func (told) Error() string { return "" }
 
 // Commands returns the commands.
 func Commands(streams genericiooptions.IOStreams) []*cobra.Command {
-	return []*cobra.Command{newStatus(streams), newDoctor(streams)}
+	return []*cobra.Command{newStatus(streams), newDoctor(streams), newAudit(streams)}
 }
 
-// complete gives a command what both have; -n only if it has a meaning.
+// complete gives a command what all have; -n only if it has a meaning.
 func (o *options) complete(c *cobra.Command, namespace string, outputs []string, run func(context.Context, *client) error) *cobra.Command {
 	c.Args = cobra.NoArgs
 	c.RunE = func(c *cobra.Command, _ []string) error {
