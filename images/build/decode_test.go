@@ -47,7 +47,7 @@ func TestTheSidecarDecodesVideoInItsImage(t *testing.T) {
 	if err := run(clip); err != nil {
 		t.Skip(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, "unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "bash", "-c", probeInImage, root).CombinedOutput()
 	if !regexp.MustCompile(`(?m)^debugsidecar_capture_frames_total.* [1-9]`).Match(out) {

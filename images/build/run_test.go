@@ -47,7 +47,7 @@ func unpackInto(t *testing.T, archive, dir string) {
 // network, and returns what it printed.
 func in(t *testing.T, root string, program ...string) (string, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program[0], program[1:]...)
 	cmd.Dir = "/"
