@@ -62,6 +62,7 @@ images: ## build the container images into bin/images, without Docker
 bench: worker ## measure what admission, the kernel probes and the sidecar cost, beside floors and peers, into bin/bench*.txt
 	@mkdir -p bin && test/tools/deps.sh bench video
 	@$(GO) run ./test/bench -o bin/bench.txt
+	@cd test/bench/gatekeeper && $(GO) run . -o $(CURDIR)/bin/bench-gatekeeper.txt
 	@$(GO) run ./test/bench/drop -o bin/bench-drop.txt
 	@$(GO) run ./test/bench/rtp -o bin/bench-rtp.txt
 	@$(GO) run ./test/bench/launch -o bin/bench-launch.txt
