@@ -47,7 +47,7 @@ func vivid(t *testing.T) {
 			t.Fatalf("loading %s: %v", path, err)
 		}
 	}
-	for range 500 {
+	for range 6000 {
 		if _, err := os.Stat("/dev/video0"); err == nil {
 			return
 		}
