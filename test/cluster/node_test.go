@@ -115,7 +115,7 @@ spec: {clusterIP: None, selector: {app: web}, ports: [{port: 8080}]}
 func deployment(t *testing.T, c *Cluster) {
 	begin := time.Now()
 	kubectl(t, c, web, "apply", "-f", "-")
-	kubectl(t, c, "", "rollout", "status", "deployment/web", "--timeout=30s")
+	kubectl(t, c, "", "rollout", "status", "deployment/web", "--timeout=60s")
 	t.Logf("two pods were ready after %.1f s", time.Since(begin).Seconds())
 	if qos := kubectl(t, c, "", "get", "pods", "-l", "app=web", "-o", "jsonpath={.items[*].status.qosClass}"); qos != "Guaranteed Guaranteed" {
 		t.Errorf("QoS classes are %s", qos)
@@ -123,9 +123,13 @@ func deployment(t *testing.T, c *Cluster) {
 	if got := fetch(t, c, "http://web.default.svc"); !strings.HasPrefix(got, "here is web-") {
 		t.Errorf("from outside, the Service says %q", got)
 	}
-	if got := kubectl(t, c, "", "get", "--raw", "/api/v1/namespaces/default/services/web:80/proxy/"); !strings.HasPrefix(got, "here is web-") {
-		t.Errorf("through the API server, the Service says %q", got)
-	}
+	eventually(t, "the Service through the API server", func() error {
+		got, _, err := c.Kubectl(t.Context(), "", "get", "--raw", "/api/v1/namespaces/default/services/web:80/proxy/")
+		if err == nil && !strings.HasPrefix(got, "here is web-") {
+			err = fmt.Errorf("says %q", got)
+		}
+		return err
+	})
 	ip := kubectl(t, c, "", "get", "service", "web", "-o", "jsonpath={.spec.clusterIP}")
 	for range 4 { // also from a pod to itself and to its neighbour
 		if got := fetch(t, c, "http://web.default.svc/get?http://"+ip); !strings.HasPrefix(got, "here is web-") {
@@ -156,12 +160,14 @@ endpoints: [{addresses: [%s]}]
 	})
 }
 
-func fetch(t *testing.T, c *Cluster, url string) string {
+// fetch tries until there is an answer: a pod that runs does not listen yet, and
+// kube-proxy and the name server hear of one that is ready a moment later.
+func fetch(t *testing.T, c *Cluster, url string) (text string) {
 	t.Helper()
-	text, err := tryFetch(t, c, url)
-	if err != nil {
-		t.Error(err)
-	}
+	eventually(t, url, func() (err error) {
+		text, err = tryFetch(t, c, url)
+		return err
+	})
 	return text
 }
 
@@ -269,7 +275,7 @@ spec:
       initContainers: [{name: sidecar, image: registry.example/app:1, args: [wait], restartPolicy: Always}]
       containers: [{name: main, image: registry.example/app:1, args: ["true"]}]
 `, "apply", "-f", "-")
-	kubectl(t, c, "", "wait", "--for=condition=Complete", "job/work", "--timeout=30s")
+	kubectl(t, c, "", "wait", "--for=condition=Complete", "job/work", "--timeout=60s")
 }
 
 func bpfInPod(t *testing.T, c *Cluster) {
@@ -291,7 +297,11 @@ func hostNetwork(t *testing.T, c *Cluster) {
 func podSecurity(t *testing.T, c *Cluster) {
 	kubectl(t, c, "", "create", "namespace", "strict")
 	kubectl(t, c, "", "label", "namespace", "strict", "pod-security.kubernetes.io/enforce=restricted")
-	if _, _, err := c.Kubectl(t.Context(), "", "-n", "strict", "run", "bad", "--image="+appImage, "--privileged"); err == nil || !strings.Contains(err.Error(), "violates PodSecurity") {
-		t.Errorf("a privileged pod: %v", err)
-	}
+	eventually(t, "the refusal of a privileged pod", func() error { // the label is in the API server's cache a moment later
+		_, _, err := c.Kubectl(t.Context(), "", "-n", "strict", "run", "bad", "--image="+appImage, "--privileged", "--dry-run=server")
+		if err == nil || !strings.Contains(err.Error(), "violates PodSecurity") {
+			return fmt.Errorf("it gave %v", err)
+		}
+		return nil
+	})
 }

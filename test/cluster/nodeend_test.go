@@ -140,7 +140,7 @@ func (c *Cluster) runCamera(ctx context.Context) error {
 	if _, _, err := c.Kubectl(ctx, "", "run", "camera", "--image="+pauseImage, "--image-pull-policy=Never"); err != nil {
 		return err
 	}
-	_, _, err := c.Kubectl(ctx, "", "wait", "--for=condition=Ready", "pod/camera", "--timeout=30s")
+	_, _, err := c.Kubectl(ctx, "", "wait", "--for=condition=Ready", "pod/camera", "--timeout=60s")
 	return err
 }
 

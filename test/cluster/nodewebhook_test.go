@@ -28,7 +28,7 @@ func webhookInPod(t *testing.T, c *Cluster) {
 		text[name] = string(b)
 	}
 	runPod(t, c, "webhook", "Running", fmt.Sprintf("args: [webhook], env: [{name: CERTIFICATE, value: %q}, {name: KEY, value: %q}], readinessProbe: {tcpSocket: {port: 8443}, periodSeconds: 1}", text["server.crt"], text["server.key"]), "")
-	kubectl(t, c, "", "wait", "--for=condition=Ready", "pod/webhook", "--timeout=20s")
+	kubectl(t, c, "", "wait", "--for=condition=Ready", "pod/webhook", "--timeout=60s")
 	kubectl(t, c, fmt.Sprintf(`
 apiVersion: v1
 kind: Service

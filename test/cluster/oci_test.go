@@ -80,5 +80,5 @@ func ociImage(t *testing.T, c *Cluster) {
 		t.Fatal(err)
 	}
 	kubectl(t, c, "", "run", "oci", "--image="+name, "--image-pull-policy=IfNotPresent")
-	kubectl(t, c, "", "wait", "--for=condition=Ready", "pod/oci", "--timeout=20s")
+	kubectl(t, c, "", "wait", "--for=condition=Ready", "pod/oci", "--timeout=60s")
 }

@@ -18,7 +18,7 @@ const asParent = "DEBUGSIDECAR_TEST_CLUSTER_PARENT"
 const unavailable = 77
 
 // orphanage is how long the programs may live on after their parent's death.
-const orphanage = 10 * time.Second
+const orphanage = 30 * time.Second
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asParent) == "" {

@@ -130,7 +130,7 @@ func TestUpWithANodeRunsPods(t *testing.T) {
 	sh := exec.CommandContext(t.Context(), "sh", "-ec", environment+`
 		ctr images list -q
 		kubectl run pause --image=debugsidecar.local/pause:1 --image-pull-policy=Never
-		kubectl wait --for=condition=Ready pod/pause --timeout=30s
+		kubectl wait --for=condition=Ready pod/pause --timeout=60s
 		in-node hostname`)
 	text, err := sh.CombinedOutput()
 	for _, part := range []string{"debugsidecar.local/pause:1\n", "pod/pause condition met\n", "\nnode\n"} {

@@ -185,7 +185,7 @@ func remove(top string) error {
 		return fmt.Errorf("removing a cgroup: %w", err)
 	}
 	for _, dir := range slices.Backward(dirs) {
-		for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 			err := syscall.Rmdir(dir)
 			if err == nil || err == syscall.ENOENT {
 				break
