@@ -3,12 +3,16 @@ package probe_test
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // camera sends one RTP stream of 30 frames a second, four packets a frame, as
@@ -23,7 +27,11 @@ type camera struct {
 	mu      sync.Mutex
 	skipped time.Time // when the first of them would have been sent
 	sent    uint64
+	gaps    []gap
 }
+
+// gap is a time in which a busy machine did not let the camera send.
+type gap struct{ from, to time.Time }
 
 const (
 	frameInterval   = time.Second / 30
@@ -58,6 +66,7 @@ func (c *camera) run(ctx context.Context, conn *net.UDPConn) {
 	packet[0], packet[1] = 0x80, 96
 	binary.BigEndian.PutUint32(packet[8:], c.ssrc)
 	began := time.Now()
+	last := began
 	var seq uint16
 	for {
 		select {
@@ -65,6 +74,12 @@ func (c *camera) run(ctx context.Context, conn *net.UDPConn) {
 			return
 		case <-ticker.C:
 		}
+		if now := time.Now(); now.Sub(last) > 3*frameInterval {
+			c.mu.Lock()
+			c.gaps = append(c.gaps, gap{last, now})
+			c.mu.Unlock()
+		}
+		last = time.Now()
 		timestamp := uint32(time.Since(began).Seconds() * 90000)
 		binary.BigEndian.PutUint32(packet[4:], timestamp)
 		for i := range packetsPerFrame {
@@ -96,6 +111,20 @@ func (c *camera) packet(conn *net.UDPConn, packet []byte) {
 	c.mu.Lock()
 	c.sent++
 	c.mu.Unlock()
+}
+
+// late says whether the camera was in, or just after, a gap of its own.
+func (c *camera) late(at time.Time) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.ContainsFunc(c.gaps, func(g gap) bool { return g.from.Before(at) && at.Before(g.to.Add(time.Second)) })
+}
+
+// packets are how many were sent.
+func (c *camera) packets() uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.sent
 }
 
 // lose loses n packets and returns when the first was due.
@@ -130,10 +159,8 @@ func listen(t *testing.T, buffer int) *reader {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := conn.SetReadBuffer(buffer); err != nil {
-		t.Fatal(err)
-	}
 	r := &reader{conn: conn}
+	r.buffer(t, buffer)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -154,6 +181,21 @@ func listen(t *testing.T, buffer int) *reader {
 		conn.Close()
 	})
 	return r
+}
+
+// buffer sets the size of the receive buffer, whatever the machine's limit
+// (net.core.rmem_max): with less, a reader that waits for a processor loses packets.
+func (r *reader) buffer(t *testing.T, bytes int) {
+	t.Helper()
+	raw, err := r.conn.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var failed error
+	err = raw.Control(func(fd uintptr) { failed = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, bytes) })
+	if err := errors.Join(err, failed); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (r *reader) addr() netip.AddrPort { return r.conn.LocalAddr().(*net.UDPAddr).AddrPort() }

@@ -13,7 +13,7 @@ import (
 	"github.com/debugsidecar/debugsidecar/bpf/drop"
 )
 
-const wide = 4 << 20 // a receive buffer that does not overflow
+const wide = 64 << 20 // a receive buffer that does not overflow
 
 func TestAnEvenStreamIsHealthyAndRaisesNothing(t *testing.T) {
 	needsNamespace(t)
@@ -22,13 +22,18 @@ func TestAnEvenStreamIsHealthyAndRaisesNothing(t *testing.T) {
 	c.start(t, r.addr())
 	p := start(t)
 	p.stream(1)
-	time.Sleep(12 * time.Second)
+	time.Sleep(2 * time.Second)
+	sent, began := c.packets(), time.Now()
+	time.Sleep(10 * time.Second)
 	s := p.stream(1)
+	rate := float64(c.packets()-sent) / packetsPerFrame / time.Since(began).Seconds() // 30, unless the machine is busy
 	if s.Name != r.addr().String() || s.Transport != "udp" || s.Totals.Lost != 0 {
 		t.Errorf("got %+v", s)
 	}
-	if fps := s.Window["framesPerSecond"]; fps == nil || *fps < 25 || *fps > 35 {
-		t.Errorf("%v frames a second, 30 were sent", fps)
+	if fps := s.Window["framesPerSecond"]; fps == nil {
+		t.Error("frames a second are not known")
+	} else if *fps < rate-5 || *fps > rate+5 {
+		t.Errorf("%.1f frames a second, %.1f were sent", *fps, rate)
 	}
 	if pli := s.Window["pliPerSecond"]; pli != nil {
 		t.Errorf("PLI is %v without RTCP", *pli)
@@ -36,10 +41,11 @@ func TestAnEvenStreamIsHealthyAndRaisesNothing(t *testing.T) {
 	if got := p.received.of("degraded", time.Time{}); len(got) != 0 {
 		t.Errorf("raised: %+v", got)
 	}
-	// A late wake-up of the sender on a busy machine may be a gap for the
-	// shallowest buffer, which it then is for a viewer, too.
+	// A late wake-up of the sender on a busy machine is a gap for a viewer, too.
 	for _, a := range p.received.of("stall-predicted", time.Time{}) {
-		if a.Buffer >= 1 {
+		if c.late(a.TS) {
+			t.Logf("not even, as the sender had to wait: %+v", a)
+		} else {
 			t.Errorf("raised: %+v", a)
 		}
 	}
@@ -85,11 +91,14 @@ func TestAnOutageIsPredictedBeforeTheViewersStall(t *testing.T) {
 
 func TestASocketThatOverflowsIsTheNodesFaultAndCountedExactly(t *testing.T) {
 	needsNamespace(t)
-	r := listen(t, 8<<10) // a frame or two
+	r := listen(t, wide)
 	c := &camera{ssrc: 3}
 	c.start(t, r.addr())
 	p := start(t)
 	p.stream(3)
+	// A frame or two, from now on: what is dropped before the probe looks is the
+	// socket's alone.
+	r.buffer(t, 8<<10)
 	time.Sleep(2 * time.Second)
 	began := time.Now()
 	r.paused.Store(true)
@@ -143,18 +152,19 @@ func TestWithoutPrivilegeItSaysWhatItCantKnow(t *testing.T) {
 	p.eventually("what the socket drops is seen", func() bool {
 		return slices.ContainsFunc(p.received.of("degraded", began), func(a alert) bool { return a.Cause == "node" })
 	})
-	found := false
-	for _, s := range p.status().Streams {
-		if s.Name == "0.0.0.0:"+portOf(r) {
-			found = true
+	// A receiver may hear of it before the status tells.
+	p.eventually("the status tells of the socket", func() bool {
+		for _, s := range p.status().Streams {
+			if s.Name != "0.0.0.0:"+portOf(r) {
+				continue
+			}
 			if s.Window["packetLoss"] != nil || len(s.Verdict.Blind) == 0 {
 				t.Errorf("it must say what it can't know: %+v", s)
 			}
+			return true
 		}
-	}
-	if !found {
-		t.Errorf("the socket is not told of: %+v", p.status().Streams)
-	}
+		return false
+	})
 }
 
 func portOf(r *reader) string {

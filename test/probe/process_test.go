@@ -95,7 +95,7 @@ func (p *process) stop() {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-p.exited:
-	case <-time.After(20 * time.Second):
+	case <-time.After(2 * patience):
 		p.t.Errorf("the probe did not end at SIGTERM")
 		_ = p.cmd.Process.Kill()
 		<-p.exited
