@@ -88,11 +88,20 @@ func (l lab) startLoad(t *testing.T) *load {
 // end ends the load, tells how much it was, and fails the test if that was little.
 func (load *load) end(t *testing.T) {
 	t.Helper()
+	const enough = 100
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		load.mu.Lock()
+		done := load.pods >= enough && load.calls >= enough
+		load.mu.Unlock()
+		if done {
+			break
+		}
+	}
 	load.stop()
 	load.workers.Wait()
 	t.Logf("%d pods were created, the slowest in %.2f s; %d calls on connections of their own were answered with %d certificates",
 		load.pods, load.slowest.Seconds(), load.calls, len(load.certificates))
-	if load.pods < 100 || load.calls < 100 {
+	if load.pods < enough || load.calls < enough {
 		t.Error("that is no load")
 	}
 }
@@ -100,7 +109,7 @@ func (load *load) end(t *testing.T) {
 // untilMet waits until a call met the certificate with a serial number.
 func (load *load) untilMet(t *testing.T, serial string) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		load.mu.Lock()
 		met := load.certificates[serial]
 		load.mu.Unlock()
@@ -144,8 +153,6 @@ func (load *load) create(t *testing.T, l lab, name string) {
 // are told to trust at that moment. It returns the serial number of the
 // certificate that it met.
 func (l lab) call(ctx context.Context) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second) // as long as an API server waits
-	defer cancel()
 	bundles, err := l.bundles(ctx)
 	if err != nil {
 		return "", err
@@ -160,6 +167,8 @@ func (l lab) call(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second) // as long as an API server waits
+	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+serverName+"/mutate", bytes.NewReader(body))
 	if err != nil {
 		return "", err
