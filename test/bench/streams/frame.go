@@ -42,6 +42,7 @@ func newFrame(c Config) *frame {
 		headers: make([][payload]byte, c.PacketsPerFrame), vectors: make([][2]unix.Iovec, c.PacketsPerFrame),
 		messages: make([]message, c.PacketsPerFrame), payload: make([]byte, c.PayloadBytes),
 	}
+	copy(f.payload, []byte{0x41, 0x9a}) // a slice of H.264 (RFC 6184, 5.6): whoever reads codecs finds one
 	for i := range f.headers {
 		h := &f.headers[i]
 		copy(h[0:], c.Via.To)
