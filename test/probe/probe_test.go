@@ -96,12 +96,12 @@ func TestASocketThatOverflowsIsTheNodesFaultAndCountedExactly(t *testing.T) {
 	c.start(t, r.addr())
 	p := start(t)
 	p.stream(3)
-	// A frame or two, from now on: what is dropped before the probe looks is the
-	// socket's alone.
-	r.buffer(t, 8<<10)
 	time.Sleep(2 * time.Second)
+	// A frame or two, from now on: what is dropped before the probe looks is the
+	// socket's alone, and a warning that is on already is not told again.
 	began := time.Now()
 	r.paused.Store(true)
+	r.buffer(t, 8<<10)
 	time.Sleep(3 * time.Second)
 	r.paused.Store(false)
 	p.eventually("degraded by the node", func() bool {
