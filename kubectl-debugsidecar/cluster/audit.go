@@ -102,12 +102,12 @@ type auditor struct {
 	deps       admit.Deps
 	judged     audit.Judged // nil: not known
 	namespaces []corev1.Namespace
-	labels     labelsOf
+	known      known
 	notKnown   []string
 }
 
 func (o *auditOptions) auditor(ctx context.Context, c *client, slow *audit.Client, namespace string) (*auditor, error) {
-	a := &auditor{level: policies.Level(o.level), all: o.all, slow: slow, labels: labelsOf{}, notKnown: []string{}}
+	a := &auditor{level: policies.Level(o.level), all: o.all, slow: slow, known: known{}, notKnown: []string{}}
 	if err := a.readNamespaces(ctx, c, namespace); err != nil {
 		return nil, err
 	}
@@ -145,7 +145,7 @@ func (o *auditOptions) auditor(ctx context.Context, c *client, slow *audit.Clien
 	a.deps = admit.Deps{
 		Config:     func() *config.Snapshot { return settings },
 		Recent:     func() []*config.Snapshot { return []*config.Snapshot{settings} },
-		Namespaces: a.labels, Policies: evaluator, NativeSidecars: native, OwnNamespace: w.namespace,
+		Namespaces: a.known, Policies: evaluator, NativeSidecars: native, OwnNamespace: w.namespace,
 		Log: slog.New(slog.DiscardHandler),
 	}
 	return a, nil
@@ -197,20 +197,18 @@ func (a *auditor) readNamespaces(ctx context.Context, c *client, name string) er
 			labels[policies.EnforceLabel] = string(a.level)
 			labels[policies.WarnLabel], labels[policies.AuditLabel] = string(policies.Off), string(policies.Off)
 		}
-		a.labels[ns.Name] = labels
+		a.known[ns.Name] = inject.Namespace{Name: ns.Name, Labels: labels}
 	}
 	return nil
 }
 
-// labelsOf has the labels of namespaces. What a pod's identity rests on besides
-// them, limits and quotas, does not count for a pod that is there already.
-type labelsOf map[string]map[string]string
+// known has what is known of namespaces. Of what a pod's identity rests on,
+// limits and quotas don't count for a pod that is there already.
+type known map[string]inject.Namespace
 
-func (l labelsOf) Namespace(_ context.Context, name string) inject.Namespace {
-	return inject.Namespace{Name: name, Labels: l[name]}
-}
+func (k known) Namespace(_ context.Context, name string) inject.Namespace { return k[name] }
 
-func (l labelsOf) Labels(_ context.Context, name string) (map[string]string, bool) {
-	labels, ok := l[name]
-	return labels, ok
+func (k known) Labels(_ context.Context, name string) (map[string]string, bool) {
+	ns, ok := k[name]
+	return ns.Labels, ok
 }

@@ -49,7 +49,7 @@ func (a *auditor) audit(ctx context.Context) (*foundTable, error) {
 	left := maxFindings
 	for i := range a.namespaces {
 		name := a.namespaces[i].Name
-		modes, problems := policies.ModesOf(a.labels[name], a.deps.Config().File.Policy.Default)
+		modes, problems := policies.ModesOf(a.known[name].Labels, a.deps.Config().File.Policy.Default)
 		for _, p := range problems {
 			a.notKnown = append(a.notKnown, "namespace "+name+": "+p)
 		}
@@ -98,7 +98,7 @@ func (a *auditor) leftOut(name string, modes policies.Modes) string {
 		return "namespace " + name + " has no level, so there is nothing to judge its pods by: give --level, or label it " + policies.WarnLabel + "=restricted"
 	case a.level != "" && !a.all:
 		return "" // somebody wants to know
-	case a.judged != nil && !a.judged.Has(a.labels[name]), a.judged == nil && name == metav1.NamespaceSystem:
+	case a.judged != nil && !a.judged.Has(a.known[name].Labels), a.judged == nil && name == metav1.NamespaceSystem:
 		return "namespace " + name + " is excluded from the policies; with --level its pods are judged all the same"
 	}
 	return ""
