@@ -106,3 +106,41 @@ func TestServiceAccountMayDoWhatTheWebhookDoesAndNoMore(t *testing.T) {
 		watch.Stop()
 	}
 }
+
+func TestReportsMayBeKeptOnlyWhereTheAuditIsOn(t *testing.T) {
+	c := realCluster(t)
+	const reports = "wgpolicyk8s.io"
+	admin := user(t, c, "")
+	for _, test := range []struct {
+		release, values string
+		want            bool
+	}{
+		{"off", "{}", false},
+		{"no-reports", "audit: {enabled: true, reports: {enabled: false}}", false},
+		{"reports-off", "audit: {enabled: false, reports: {enabled: true}}", false},
+		{"on", "audit: {enabled: true}", true},
+	} {
+		install(t, c, test.release, test.values)
+		may := func(verb, group, resource, name string) error {
+			review := &authorization.SubjectAccessReview{Spec: authorization.SubjectAccessReviewSpec{
+				User:               "system:serviceaccount:" + test.release + ":" + test.release + "-debugsidecar",
+				ResourceAttributes: &authorization.ResourceAttributes{Verb: verb, Group: group, Resource: resource, Namespace: "default", Name: name},
+			}}
+			if err := admin.Create(t.Context(), review); err != nil || !review.Status.Allowed {
+				return fmt.Errorf("%s may not %s %s: %v", test.release, verb, resource, err)
+			}
+			return nil
+		}
+		eventually(t, "RBAC takes effect", func() error { return may("list", "", "namespaces", "") })
+		for _, verb := range []string{"get", "list", "create", "update", "delete"} {
+			if test.want {
+				eventually(t, "the reports' role takes effect", func() error { return may(verb, reports, "policyreports", "") })
+			} else if may(verb, reports, "policyreports", "") == nil {
+				t.Errorf("%s may %s policyreports", test.release, verb)
+			}
+		}
+		if may("watch", reports, "policyreports", "") == nil || may("list", "rbac.authorization.k8s.io", "clusterroles", "") == nil {
+			t.Errorf("%s may do more than it needs", test.release)
+		}
+	}
+}

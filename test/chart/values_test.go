@@ -55,6 +55,10 @@ func TestBadValuesAreRefusedWithTheReason(t *testing.T) {
 		"two receivers of one host":      {`alerts: {alertmanagers: ["http://a:1", "http://a:2/b"], webhooks: ["http://a:2/c"]}`, "alerts.webhooks[0]: another receiver is at a:2, too"},
 		"receiver twice":                 {`alerts: {webhooks: ["http://a/", "http://a/"]}`, "at '/alerts/webhooks'"},
 
+		"audit with a Prometheus duration": {`audit: {interval: 1d}`, "at '/audit/interval'"},
+		"audit that never ends":            {`audit: {interval: 0m}`, "at '/audit/interval'"},
+		"reports that are a word":          {`audit: {reports: true}`, "at '/audit/reports': got boolean, want object"},
+
 		"grant without profiles":          {`grants: [{namespace: video}]`, "at '/grants/0': missing property 'profiles'"},
 		"grant of nothing":                {`grants: [{namespace: video, profiles: []}]`, "at '/grants/0/profiles': minItems"},
 		"grant without a namespace":       {`grants: [{profiles: [video-probe]}]`, "at '/grants/0': missing property 'namespace'"},

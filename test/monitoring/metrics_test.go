@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/debugsidecar/debugsidecar/webhook/admit"
+	"github.com/debugsidecar/debugsidecar/webhook/audit"
 	"github.com/debugsidecar/debugsidecar/webhook/cert"
 	"github.com/debugsidecar/debugsidecar/webhook/missed"
 	"github.com/debugsidecar/debugsidecar/webhook/reach"
@@ -50,6 +51,7 @@ func catalogue(t *testing.T) known {
 	(&missed.Counter{}).Register(&registered)
 	cert.RegisterExpiry(&registered, nil)
 	(&rollout.Leader{}).Register(&registered)
+	(&audit.Auditor{}).Register(&registered)
 	for _, c := range registered.collectors {
 		k.collector(t, c)
 	}

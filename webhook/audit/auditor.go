@@ -143,7 +143,7 @@ func (a *Auditor) round(ctx context.Context) error {
 // prepare reads where pods are judged, at most once a minute.
 func (a *Auditor) prepare(ctx context.Context) error {
 	now := time.Now()
-	if a.judged != nil && now.Sub(a.judgedAt) < again {
+	if a.judged != nil && now.Sub(a.judgedAt) < min(again, a.Every) {
 		return nil
 	}
 	var c admissionv1.ValidatingWebhookConfiguration
@@ -162,7 +162,7 @@ func (a *Auditor) prepare(ctx context.Context) error {
 // Without them there are still the metrics.
 func (a *Auditor) prepareReports(ctx context.Context) error {
 	now, first := time.Now(), a.reportedAt.IsZero()
-	if a.Reports == nil || !first && now.Sub(a.reportedAt) < again {
+	if a.Reports == nil || !first && now.Sub(a.reportedAt) < min(again, a.Every) {
 		return nil
 	}
 	a.reportedAt = now

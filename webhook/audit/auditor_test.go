@@ -274,10 +274,10 @@ func TestWithoutTheCRDThereAreMetricsAndAWord(t *testing.T) {
 		t.Errorf("said %d times: %s", n, log)
 	}
 	if err := testutil.CollectAndCompare(a.metrics, strings.NewReader(`
-# HELP debugsidecar_audit_findings Pods that break a rule, by rule, the lowest level that refuses it, and namespace; namespaces beyond the 100 with the most are added up under the empty name. Of the leader only.
+# HELP debugsidecar_audit_findings Pods that break a rule, by rule, the lowest level that refuses it, and their namespace; namespaces beyond the 100 with the most are added up under the empty name. Of the leader only.
 # TYPE debugsidecar_audit_findings gauge
-debugsidecar_audit_findings{level="baseline",namespace="apps",rule="host-namespaces"} 2
-debugsidecar_audit_findings{level="baseline",namespace="apps",rule="privileged"} 2
+debugsidecar_audit_findings{audited_namespace="apps",level="baseline",rule="host-namespaces"} 2
+debugsidecar_audit_findings{audited_namespace="apps",level="baseline",rule="privileged"} 2
 `), "debugsidecar_audit_findings"); err != nil {
 		t.Error(err)
 	}

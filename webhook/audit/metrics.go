@@ -42,8 +42,8 @@ type count struct {
 
 var (
 	findingsDesc = prometheus.NewDesc("debugsidecar_audit_findings",
-		"Pods that break a rule, by rule, the lowest level that refuses it, and namespace; namespaces beyond the 100 with the most are added up under the empty name. Of the leader only.",
-		[]string{"rule", "level", "namespace"}, nil)
+		"Pods that break a rule, by rule, the lowest level that refuses it, and their namespace; namespaces beyond the 100 with the most are added up under the empty name. Of the leader only.",
+		[]string{"rule", "level", "audited_namespace"}, nil)
 	podsDesc = prometheus.NewDesc("debugsidecar_audit_pods",
 		"Pods in audited namespaces: clean, violating, undecided (could not be judged). Of the leader only.",
 		[]string{"state"}, nil)
