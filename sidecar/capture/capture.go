@@ -40,6 +40,7 @@ type Capture struct {
 	// errorsBefore is Errors when a frame was checked last.
 	errorsBefore uint64
 	newest       wire.Frame // with a picture
+	key          wire.Frame // the newest key frame, if there was one in this session
 	memory       *wire.Memory
 	pictures     bool
 	alert        bool

@@ -134,15 +134,16 @@ func TestSnapshotSumsUp(t *testing.T) {
 	for i := range 100 {
 		c.took(wire.Frame{
 			Seq: uint64(i + 1), PTS: time.Duration(i) * 40 * time.Millisecond, At: clock.Now(), Decode: time.Millisecond,
-			Width: 640, Height: 360, Late: i%10 == 0, Checked: i%4 == 0, Black: i%8 == 0, Artefacts: i%20 == 0, Blockiness: 1.5,
+			Width: 640, Height: 360, Late: i%10 == 0, Key: i%25 == 0, Checked: i%4 == 0, Black: i%8 == 0, Artefacts: i%20 == 0, Blockiness: 1.5,
 		})
 	}
 	s := c.Snapshot()
 	want := Snapshot{
 		State: Playing, Sessions: 1, Frames: 100, Late: 10, Newest: 99 * 40 * time.Millisecond, NewestAt: s.NewestAt,
+		Keys: 4, KeyAt: s.KeyAt, GOP: time.Second, GOPFrames: 25,
 		Width: 640, Height: 360, FPS: s.FPS, Checked: 25, Black: 13, Artefacts: 5, Blockiness: 1.5, Decode: 100 * time.Millisecond,
 	}
-	if s != want || s.FPS < 24.9 || s.FPS > 25.1 {
+	if s != want || s.KeyAt == 0 || s.KeyAt > s.NewestAt || s.FPS < 24.9 || s.FPS > 25.1 {
 		t.Errorf("%+v\nwant %+v", s, want)
 	}
 	if _, _, ok := c.Picture(0); ok {

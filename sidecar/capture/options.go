@@ -46,7 +46,8 @@ type Options struct {
 	// Default: 8 s.
 	ReadTimeout time.Duration
 	// HangTimeout is how long the child may say nothing at all, even that there
-	// are no frames, until it is killed. Default: 5 s.
+	// are no frames, until it is killed. Before its first word it has OpenTimeout,
+	// if that is longer. Default: 5 s.
 	HangTimeout time.Duration
 	// RetryFrom and RetryTo are the first and the longest pause between tries.
 	// Default: 500 ms and 30 s.

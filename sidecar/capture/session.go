@@ -203,8 +203,12 @@ func (s *session) judge(now time.Time) (stalled bool, kill *ending) {
 	s.mu.Lock()
 	heard, frameAt := s.heard, s.frameAt
 	s.mu.Unlock()
-	if now.Sub(heard) > o.HangTimeout {
-		return true, &ending{failed: true, cause: Decoder, why: fmt.Sprintf("the capture program hung for %v", o.HangTimeout)}
+	patience := o.HangTimeout
+	if heard.Equal(s.began) { // it was not heard yet: a hundred megabytes of libraries are being loaded
+		patience = max(patience, o.OpenTimeout)
+	}
+	if now.Sub(heard) > patience {
+		return true, &ending{failed: true, cause: Decoder, why: fmt.Sprintf("the capture program hung for %v", patience)}
 	}
 	if now.Sub(heard) > 4*wire.Beat {
 		return true, nil // whether it hangs shows soon; the source is not to blame meanwhile

@@ -39,6 +39,12 @@ type Snapshot struct {
 	// Frames were decoded, Late of them dropped afterwards. Errors is what the
 	// decoder complained of.
 	Frames, Late, Errors uint64
+	// Keys is how many key frames came in this session, KeyAt when the newest did.
+	// GOP and GOPFrames are its distance from the one before; 0 while unknown.
+	Keys      uint64
+	KeyAt     clock.Ktime
+	GOP       time.Duration
+	GOPFrames uint64
 	// Newest is the newest frame's PTS, on the session's own clock, and NewestAt
 	// when it came out of the decoder; 0 before the first one.
 	Newest   time.Duration
@@ -77,6 +83,7 @@ func (c *Capture) took(f wire.Frame) {
 			c.playing = true
 			s.Sessions++
 			s.Newest = 0
+			s.Keys, s.KeyAt, s.GOP, s.GOPFrames = 0, 0, 0, 0
 			c.pace = pace{}
 		}
 		s.State, s.Why, s.Cause = Playing, "", NoCause
@@ -87,6 +94,13 @@ func (c *Capture) took(f wire.Frame) {
 	s.Newest = max(s.Newest, f.PTS)
 	s.NewestAt = min(f.At, clock.Now()) // it is the child's word
 	s.FPS = c.pace.add(f.PTS)
+	if f.Key {
+		if s.Keys > 0 && f.PTS > c.key.PTS && f.Seq > c.key.Seq {
+			s.GOP, s.GOPFrames = f.PTS-c.key.PTS, f.Seq-c.key.Seq
+		}
+		s.Keys++
+		s.KeyAt, c.key = s.NewestAt, f
+	}
 	if f.Late {
 		s.Late++
 	}

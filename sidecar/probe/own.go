@@ -121,7 +121,20 @@ func (o *ownSession) take(now clock.Ktime, s capture.Snapshot) *sessionSample {
 		out.media.Restarted = b.Sessions != 0
 	}
 	out.media.Newest, out.media.NewestAt = s.Newest-o.anchor, s.NewestAt
+	out.media.Keys = keysOf(&b, &s)
 	return out
+}
+
+// keysOf returns the key frames that came since the snapshot before.
+func keysOf(b, s *capture.Snapshot) sample.Keys {
+	keys := sample.Keys{Known: true, Count: s.Keys, At: s.KeyAt}
+	if s.Sessions == b.Sessions {
+		keys.Count -= b.Keys
+	}
+	if keys.Count > 0 {
+		keys.GOP, keys.GOPFrames = s.GOP, float64(s.GOPFrames)
+	}
+	return keys
 }
 
 // lastCause remembers why there is no picture while the next try is under way.

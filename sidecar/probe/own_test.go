@@ -41,6 +41,25 @@ func TestASessionsFramesBecomeMediaOnItsOwnClock(t *testing.T) {
 	}
 }
 
+func TestASessionsKeyFramesAreCountedOnce(t *testing.T) {
+	o := &ownSession{}
+	now := capture.Snapshot{State: capture.Playing, Sessions: 1, Frames: 1, Keys: 1, KeyAt: after(0)}
+	if k := o.take(after(0), now).media.Keys; k != (sample.Keys{Known: true, Count: 1, At: after(0)}) {
+		t.Errorf("the first: %+v", k)
+	}
+	now.Frames, now.Keys, now.KeyAt, now.GOP, now.GOPFrames = 31, 2, after(time.Second), time.Second, 30
+	if k := o.take(after(time.Second), now).media.Keys; k != (sample.Keys{Known: true, Count: 1, At: after(time.Second), GOP: time.Second, GOPFrames: 30}) {
+		t.Errorf("the second: %+v", k)
+	}
+	if k := o.take(after(2*time.Second), now).media.Keys; k.Count != 0 || k.GOP != 0 || k.At != after(time.Second) {
+		t.Errorf("none since: %+v", k)
+	}
+	now.Sessions, now.Frames, now.Keys, now.KeyAt, now.GOP, now.GOPFrames = 2, 32, 1, after(3*time.Second), 0, 0
+	if k := o.take(after(3*time.Second), now).media.Keys; k != (sample.Keys{Known: true, Count: 1, At: after(3 * time.Second)}) {
+		t.Errorf("of a new session: %+v", k)
+	}
+}
+
 func TestASessionThatIsClosedEndsOnce(t *testing.T) {
 	o := &ownSession{}
 	o.take(after(0), capture.Snapshot{State: capture.Playing, Sessions: 1, Frames: 1})

@@ -3,7 +3,7 @@ package qos
 import "github.com/debugsidecar/debugsidecar/sidecar/sample"
 
 var (
-	noKeys     = sample.Unavailable("key frames are read from RTP in UDP only")
+	noKeys     = sample.Unavailable("key frames are known of RTP in UDP and of an own session, not of RTP in TCP")
 	noKeyYet   = sample.Unavailable("no key frame came yet")
 	noGOPYet   = sample.Unavailable("no two key frames came yet")
 	noKeyAudio = sample.Unavailable("the stream is audio")

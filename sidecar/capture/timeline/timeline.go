@@ -1,14 +1,16 @@
 // Package timeline puts the frames of one session on one clock that only goes
 // forward, and says which come too late.
 //
-// A frame's transit is when it came minus its PTS. The least transit since the
-// anchor stands for a stream that is on time; how much more a frame has is its
-// lag. At a discontinuity, where PTS and arrival part for another reason than
-// lag, the timeline anchors anew, and goes on from where it was.
+// A frame's transit is when it came minus its PTS. The least transit in the
+// window stands for a stream that is on time; how much more a frame has is its
+// lag. The window begins at a key frame: it is this group of pictures and the one
+// before. So a source whose clock is slower than ours is not late one day, and a
+// key frame that comes late itself does not hide that. At a discontinuity, where
+// PTS and arrival part for another reason than lag, the timeline anchors anew,
+// and goes on from where it was.
 //
-// OpenCV 4.6 does not say which frames are key frames. So any frame may be
-// dropped as late, always after it was decoded, when it can do the decoder no
-// harm; and anchors are set by time, not at key frames.
+// Late frames are dropped after they were decoded, when it can do the decoder no
+// harm; key frames are not.
 package timeline
 
 import (
@@ -24,6 +26,9 @@ const (
 	// patience is how long all frames may be late. Then the delay is there to
 	// stay, and dropping more wins nothing.
 	patience = time.Second
+	// leastGroup is how long a group of pictures is at least. Key frames that come
+	// sooner are as other frames: some sources have nothing else.
+	leastGroup = time.Second
 )
 
 // Timeline is the clock of one session. The zero value drops nothing but works;
@@ -35,7 +40,9 @@ type Timeline struct {
 	started bool
 	// out = in + shift, for frames since the anchor.
 	shift  time.Duration
-	best   time.Duration // least transit since the anchor, on the outgoing clock
+	best   time.Duration // least transit in this group, on the outgoing clock
+	before time.Duration // and in the one before
+	keyAt  clock.Ktime   // when this one began
 	lastIn time.Duration
 	last   time.Duration // outgoing
 	lastAt clock.Ktime
@@ -48,12 +55,14 @@ type Place struct {
 	PTS  time.Duration
 	Lag  time.Duration
 	Late bool
-	// Anchored is set on the first frame and after each discontinuity.
+	// Anchored is set on the first frame and after each discontinuity, not where
+	// only the window begins anew.
 	Anchored bool
 }
 
-// Add takes the next frame: its PTS as the source gave it, and when it came.
-func (t *Timeline) Add(pts time.Duration, at clock.Ktime) Place {
+// Add takes the next frame: its PTS as the source gave it, when it came, and
+// whether it is a key frame, as far as that is known.
+func (t *Timeline) Add(pts time.Duration, at clock.Ktime, key bool) Place {
 	if !t.started {
 		t.started = true
 		t.anchor(pts, 0, at)
@@ -73,8 +82,12 @@ func (t *Timeline) Add(pts time.Duration, at clock.Ktime) Place {
 	}
 	t.lastIn, t.lastAt, t.last = pts, at, pts+t.shift
 	transit := time.Duration(at) - t.last
+	key = key && time.Duration(at-t.keyAt) >= leastGroup
+	if key {
+		t.before, t.best, t.keyAt = t.best, transit, at
+	}
 	t.best = min(t.best, transit)
-	p := Place{PTS: t.last, Lag: transit - t.best}
+	p := Place{PTS: t.last, Lag: transit - min(t.best, t.before)}
 	if t.Tolerance <= 0 || p.Lag <= t.Tolerance {
 		t.onTime = at
 		return p
@@ -84,14 +97,15 @@ func (t *Timeline) Add(pts time.Duration, at clock.Ktime) Place {
 		p.Anchored = true
 		return p
 	}
-	p.Late = true
+	p.Late = !key
 	return p
 }
 
 func (t *Timeline) anchor(in, out time.Duration, at clock.Ktime) {
 	t.shift, t.lastIn, t.last = out-in, in, out
 	t.best = time.Duration(at) - out
-	t.lastAt, t.onTime = at, at
+	t.before = t.best
+	t.lastAt, t.onTime, t.keyAt = at, at, at
 }
 
 // Ticker picks frames at an even pace without delaying any: the first frame of

@@ -17,7 +17,7 @@ const frame = time.Second / 30
 func play(t *timeline.Timeline, pts, at, lag time.Duration, n int) (p timeline.Place, late, anchored int) {
 	for i := range n {
 		d := time.Duration(i) * frame
-		p = t.Add(pts+d, clock.Ktime(at+d+lag))
+		p = t.Add(pts+d, clock.Ktime(at+d+lag), false)
 		if p.Late {
 			late++
 		}
@@ -57,7 +57,7 @@ func TestBacklogIsCaughtUpByDropping(t *testing.T) {
 	at := time.Hour + 300*frame + 590*time.Millisecond
 	late := 0
 	for i := range 18 {
-		if line.Add(time.Duration(300+i)*frame, clock.Ktime(at)).Late {
+		if line.Add(time.Duration(300+i)*frame, clock.Ktime(at), false).Late {
 			late++
 		}
 	}
@@ -67,11 +67,67 @@ func TestBacklogIsCaughtUpByDropping(t *testing.T) {
 	}
 }
 
+// A key frame in a backlog is shown, and does not make the others punctual.
+func TestKeyFrameOfABacklogIsKept(t *testing.T) {
+	line := timeline.Timeline{Tolerance: 100 * time.Millisecond}
+	play(&line, 0, time.Hour, 0, 300)
+	at := clock.Ktime(time.Hour + 300*frame + 590*time.Millisecond)
+	late := 0
+	for i := range 18 {
+		p := line.Add(time.Duration(300+i)*frame, at, i == 3)
+		if p.Late {
+			late++
+		}
+		if i == 3 && (p.Late || p.Lag < 400*time.Millisecond) {
+			t.Errorf("the key frame: %+v", p)
+		}
+	}
+	if late != 14 {
+		t.Errorf("%d of the backlog late, want all but the key frame and what is on time", late)
+	}
+}
+
+// A camera's clock that is slower than ours by 200 parts of a million falls
+// behind by 100 ms in 500 s.
+func TestDriftIsNoLagWhereThereAreKeyFrames(t *testing.T) {
+	for _, every := range []int{0, 1, 60, 300} {
+		line := timeline.Timeline{Tolerance: 100 * time.Millisecond}
+		late := 0
+		for i := range 100_000 {
+			pts := time.Duration(i) * frame
+			if line.Add(pts, clock.Ktime(time.Hour+pts+pts/5000), every > 0 && i%every == 0).Late {
+				late++
+			}
+		}
+		if (late > 0) != (every == 0) {
+			t.Errorf("%d of 100000 frames late with a key frame every %d", late, every)
+		}
+	}
+}
+
+// Where all frames are key frames, late ones are dropped all the same.
+func TestSourceOfKeyFramesAloneIsCaughtUp(t *testing.T) {
+	line := timeline.Timeline{Tolerance: 100 * time.Millisecond}
+	for i := range 300 {
+		line.Add(time.Duration(i)*frame, clock.Ktime(time.Hour+time.Duration(i)*frame), true)
+	}
+	at := clock.Ktime(time.Hour + 300*frame + 590*time.Millisecond)
+	late := 0
+	for i := range 18 {
+		if line.Add(time.Duration(300+i)*frame, at, true).Late {
+			late++
+		}
+	}
+	if late < 14 {
+		t.Errorf("%d of the backlog late", late)
+	}
+}
+
 func TestDiscontinuityAnchorsAnewAndTimeGoesOn(t *testing.T) {
 	for name, to := range map[string]time.Duration{"back to 0": 0, "ahead by a day": 24 * time.Hour} {
 		line := timeline.Timeline{Tolerance: 100 * time.Millisecond}
 		before, _, _ := play(&line, time.Minute, time.Hour, 0, 300)
-		p := line.Add(to, clock.Ktime(time.Hour+300*frame))
+		p := line.Add(to, clock.Ktime(time.Hour+300*frame), false)
 		if !p.Anchored || p.Late || p.PTS != before.PTS+frame {
 			t.Errorf("%s: %+v after %+v", name, p, before)
 		}
@@ -81,7 +137,7 @@ func TestDiscontinuityAnchorsAnewAndTimeGoesOn(t *testing.T) {
 func TestSourceWithoutTimesIsNeverAhead(t *testing.T) {
 	line := timeline.Timeline{}
 	for i := range 100 {
-		if p := line.Add(0, clock.Ktime(i)*clock.Ktime(frame)); p.Late || p.PTS != 0 {
+		if p := line.Add(0, clock.Ktime(i)*clock.Ktime(frame), i%30 == 0); p.Late || p.PTS != 0 {
 			t.Fatalf("frame %d is at %+v", i, p)
 		}
 	}
@@ -95,7 +151,7 @@ func TestTimeNeverGoesBack(t *testing.T) {
 		for range rapid.IntRange(1, 200).Draw(t, "frames") {
 			at += clock.Ktime(rapid.Int64Range(0, int64(5*time.Second)).Draw(t, "passed"))
 			pts := time.Duration(rapid.Int64Range(int64(-48*time.Hour), int64(48*time.Hour)).Draw(t, "pts"))
-			p := line.Add(pts, at)
+			p := line.Add(pts, at, rapid.Bool().Draw(t, "key"))
 			if p.PTS < last || p.Lag < 0 {
 				t.Fatalf("%+v after %v", p, last)
 			}

@@ -24,6 +24,9 @@ type Frame struct {
 	Width, Height int
 	// Late frames were dropped after they were decoded.
 	Late bool
+	// Key frames begin a group of pictures; where pictures are reordered, the
+	// frame that is marked is a few before.
+	Key bool
 	// Checked says whether the next four mean anything: only some frames are.
 	Checked                  bool
 	Black, Frozen, Artefacts bool
@@ -51,6 +54,7 @@ const (
 	flagFrozen
 	flagArtefacts
 	flagPicture
+	flagKey
 	flagsEnd
 )
 
@@ -61,7 +65,7 @@ func AppendFrame(b []byte, f Frame) []byte {
 		set bool
 		bit byte
 	}{{f.Late, flagLate}, {f.Checked, flagChecked}, {f.Black, flagBlack}, {f.Frozen, flagFrozen},
-		{f.Artefacts, flagArtefacts}, {f.Picture, flagPicture}} {
+		{f.Artefacts, flagArtefacts}, {f.Picture, flagPicture}, {f.Key, flagKey}} {
 		if v.set {
 			flags |= v.bit
 		}
@@ -113,7 +117,7 @@ func ParseFrame(b []byte) (Frame, error) {
 	return Frame{
 		Seq: u64(4), PTS: time.Duration(u64(12)), At: clock.Ktime(u64(20)), Decode: time.Duration(u64(28)),
 		Width: int(width), Height: int(height), Blockiness: blockiness,
-		Late: flags&flagLate != 0, Checked: flags&flagChecked != 0, Black: flags&flagBlack != 0,
+		Late: flags&flagLate != 0, Key: flags&flagKey != 0, Checked: flags&flagChecked != 0, Black: flags&flagBlack != 0,
 		Frozen: flags&flagFrozen != 0, Artefacts: flags&flagArtefacts != 0,
 		Picture: flags&flagPicture != 0, Slot: slot, Length: int(length),
 	}, nil

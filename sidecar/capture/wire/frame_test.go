@@ -18,7 +18,7 @@ func anyFrame(t *rapid.T) wire.Frame {
 		At:     clock.Ktime(rapid.Uint64Range(0, math.MaxInt64/2).Draw(t, "at")),
 		Decode: time.Duration(rapid.Int64Range(0, int64(time.Hour)).Draw(t, "decode")),
 		Width:  rapid.IntRange(0, 16384).Draw(t, "width"), Height: rapid.IntRange(0, 16384).Draw(t, "height"),
-		Late: rapid.Bool().Draw(t, "late"), Checked: rapid.Bool().Draw(t, "checked"),
+		Late: rapid.Bool().Draw(t, "late"), Key: rapid.Bool().Draw(t, "key"), Checked: rapid.Bool().Draw(t, "checked"),
 	}
 	if f.Checked {
 		f.Black, f.Frozen, f.Artefacts = rapid.Bool().Draw(t, "black"), rapid.Bool().Draw(t, "frozen"), rapid.Bool().Draw(t, "artefacts")

@@ -195,13 +195,14 @@ func (p *player) next() bool {
 		p.pace(pts)
 		at = clock.Now()
 	}
-	place := p.line.Add(time.Duration(pts*1e6), at)
+	key := p.kind != source.Device && p.capture.Get(lastPacketIsKey) > 0
+	place := p.line.Add(time.Duration(pts*1e6), at, key)
 	p.seq++
 	if p.seq == 1 {
 		p.probe.report(wire.Report{State: wire.Playing})
 	}
 	f := wire.Frame{
-		Seq: p.seq, PTS: place.PTS, At: at, Late: place.Late, Decode: threadTime() - before,
+		Seq: p.seq, PTS: place.PTS, At: at, Late: place.Late, Key: key, Decode: threadTime() - before,
 		Width:  int(p.capture.Get(gocv.VideoCaptureFrameWidth)),
 		Height: int(p.capture.Get(gocv.VideoCaptureFrameHeight)),
 	}
@@ -218,6 +219,12 @@ func (p *player) next() bool {
 	p.probe.frame(f)
 	return true
 }
+
+// lastPacketIsKey is OpenCV's CAP_PROP_LRF_HAS_KEY_FRAME, which gocv has no name
+// for. It is documented for packets that are handed out as they came, but tells
+// of the packet that went to the decoder last in any case. With one decoder
+// thread (gate.c) that is the frame's own, but for codecs that reorder.
+const lastPacketIsKey gocv.VideoCaptureProperties = 67
 
 func (p *player) decode(pixels bool) bool {
 	// The first frame is always read whole: an unreadable stream shows here. V4L2
