@@ -112,7 +112,7 @@ var statusSeries = []series{
 	latest("debugsidecar_stream_lag_seconds", "How far the newest frame is behind the best it has been.", func(s *status.Stream) sample.Figure { return s.Window.LagSeconds }),
 	latest("debugsidecar_stream_frozen_seconds", "How long the picture was frozen in the last ten seconds (W3C webrtc-stats).", func(s *status.Stream) sample.Figure { return s.Window.FrozenSeconds }),
 	latest("debugsidecar_stream_frame_interval_deviation_ratio", "Mean deviation of the frame interval from its nominal value, as a share of that.", func(s *status.Stream) sample.Figure { return s.Window.IntervalDeviation }),
-	latest("debugsidecar_stream_gop_frames", "Frames from the key frame before the newest one to that (H.264 and H.265 in RTP over UDP).", func(s *status.Stream) sample.Figure { return s.Window.GOPFrames }),
+	latest("debugsidecar_stream_gop_frames", "Frames from the key frame before the newest one to that.", func(s *status.Stream) sample.Figure { return s.Window.GOPFrames }),
 	latest("debugsidecar_stream_gop_seconds", "The same on the stream's own clock.", func(s *status.Stream) sample.Figure { return s.Window.GOPSeconds }),
 	latest("debugsidecar_stream_key_frame_gap_seconds", "How long ago the newest key frame began to arrive.", func(s *status.Stream) sample.Figure { return s.Window.KeyFrameGapSeconds }),
 	latest("debugsidecar_stream_socket_queue_bytes", "The most that waited in the receiver's socket in the last ten seconds.", func(s *status.Stream) sample.Figure { return s.Window.SocketQueueBytes }),
