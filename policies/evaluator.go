@@ -23,6 +23,7 @@ type Evaluator struct {
 	restricted rego.PreparedEvalQuery
 	data       storage.Transaction // on an empty store: all that rules read is input
 	parameters atomic.Pointer[Parameters]
+	own        atomic.Pointer[OwnRules] // nil if there are none
 }
 
 // New compiles the rules. Their parameters are the defaults until
@@ -101,19 +102,29 @@ func (e *Evaluator) Evaluate(ctx context.Context, r Request) (Result, error) {
 		}
 	}
 	in := e.parameters.Load().of(r.Namespace)
-	found, err := e.judge(ctx, level, pod, in)
+	verdict := verdict{book: e.book, request: &r, settings: in}
+	result, err := e.shipped(ctx, verdict, level, pod, old)
+	if own := e.own.Load(); own != nil && err == nil {
+		err = own.judge(ctx, verdict, level, pod, old, &result)
+	}
+	return result, err
+}
+
+// shipped judges by the rules of this package.
+func (e *Evaluator) shipped(ctx context.Context, v verdict, level Level, pod, old *facts.Facts) (Result, error) {
+	found, err := e.judge(ctx, level, pod, v.settings)
 	if err != nil || len(found) == 0 {
 		return Result{}, err
 	}
-	verdict := verdict{book: e.book, request: &r, settings: in, refused: found}
+	v.refused = found
 	if old != nil {
-		before, err := e.judge(ctx, level, old, in)
+		before, err := e.judge(ctx, level, old, v.settings)
 		if err != nil {
 			return Result{}, err
 		}
-		verdict.known = verdict.denials(old, before)
+		v.known = v.denials(old, before)
 	}
-	return Result{Violations: verdict.violations(pod)}, nil
+	return v.result(pod), nil
 }
 
 // refusal is a value that the rules refuse, wherever it stands.

@@ -62,12 +62,14 @@ func DefaultParameters() string { return string(defaultsText) }
 
 // ParseParameters reads parameters as YAML, strictly. What isn't set there has
 // its default. An error names every line that is wrong, with its field.
-func ParseParameters(data []byte) (*Parameters, error) {
+//
+// Rules of one's own have a mode as the shipped ones do; ownRules are their ids.
+func ParseParameters(data []byte, ownRules ...string) (*Parameters, error) {
 	base, err := defaults()
 	if err != nil {
 		return nil, err
 	}
-	return parseParameters(data, base.cluster)
+	return parseParameters(data, base.cluster, ownRules...)
 }
 
 // cap returns the strongest action that the rule may take where action is

@@ -15,7 +15,7 @@ import (
 )
 
 // parseParameters reads parameters over base, which holds where they are silent.
-func parseParameters(data []byte, base settings) (*Parameters, error) {
+func parseParameters(data []byte, base settings, ownRules ...string) (*Parameters, error) {
 	book, err := readRules()
 	if err != nil {
 		return nil, err
@@ -29,7 +29,11 @@ func parseParameters(data []byte, base settings) (*Parameters, error) {
 	case !errors.Is(decoder.Decode(&yaml.Node{}), io.EOF):
 		return nil, errors.New("reading parameters: more than one YAML document")
 	}
-	r := parametersReader{book: book}
+	r := parametersReader{rules: slices.Clone(ownRules)}
+	for _, rule := range book.rules {
+		r.rules = append(r.rules, rule.ID)
+	}
+	slices.Sort(r.rules)
 	p := &Parameters{namespaces: map[string]*settings{}}
 	var namespaces *yaml.Node
 	p.cluster = base.override()
@@ -86,7 +90,7 @@ func (p problem) String() string {
 
 // parametersReader walks a document and collects what is wrong with it.
 type parametersReader struct {
-	book     *rulebook
+	rules    []string // ids
 	problems []problem
 }
 
@@ -166,12 +170,8 @@ func (r *parametersReader) list(path string, p parameter, node *yaml.Node, into 
 // modes reads the key rules: a rule's id, and below it its mode.
 func (r *parametersReader) modes(path string, node *yaml.Node, into *settings) {
 	r.mapping(path, node, func(id, path string, keyNode, value *yaml.Node) {
-		if !slices.ContainsFunc(r.book.rules, func(rule Rule) bool { return rule.ID == id }) {
-			var ids []string
-			for _, rule := range r.book.rules {
-				ids = append(ids, rule.ID)
-			}
-			r.wrong(keyNode, path, "unknown rule; known are %s", strings.Join(ids, ", "))
+		if !slices.Contains(r.rules, id) {
+			r.wrong(keyNode, path, "unknown rule; known are %s", strings.Join(r.rules, ", "))
 			return
 		}
 		r.mapping(path, value, func(key, path string, keyNode, value *yaml.Node) {

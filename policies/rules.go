@@ -2,6 +2,7 @@ package policies
 
 import (
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"slices"
@@ -87,7 +88,7 @@ var readRules = sync.OnceValues(func() (*rulebook, error) {
 		}
 		book.modules[name] = module
 		if err := book.addModule(name, module); err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
+			return nil, err
 		}
 	}
 	slices.SortFunc(book.rules, func(a, b Rule) int { return strings.Compare(a.ID, b.ID) })
@@ -105,18 +106,34 @@ func (b *rulebook) addModule(name string, module *ast.Module) error {
 		case Restricted:
 			hasRestricted = true
 		default:
-			continue // a helper
+			if err := isHelper(r); err != nil {
+				return fmt.Errorf("%s:%d: %w", name, r.Location.Row, err)
+			}
+			continue
 		}
 		if err := b.addClause(level, r, &rule); err != nil {
-			return fmt.Errorf("line %d: %w", r.Location.Row, err)
+			return fmt.Errorf("%s:%d: %w", name, r.Location.Row, err)
 		}
 	}
 	if rule.ID == "" {
-		return fmt.Errorf("no rule of the level %s or %s", Baseline, Restricted)
+		return fmt.Errorf("%s: no rule of the level %s or %s", name, Baseline, Restricted)
 	}
 	rule.Tightens = hasBaseline && hasRestricted
 	b.replaced[rule.ID] = rule.Tightens
 	b.rules = append(b.rules, rule)
+	return nil
+}
+
+// isHelper refuses what was meant to be a clause: nobody would ask for it.
+func isHelper(r *ast.Rule) error {
+	if ref := r.Head.Ref(); len(ref) > 1 && (ref[0].Equal(ast.VarTerm(string(Baseline))) || ref[0].Equal(ast.VarTerm(string(Restricted)))) {
+		return fmt.Errorf("%s: the head must be [kind, value] with a constant kind", r.Head)
+	}
+	for _, a := range r.Annotations {
+		if a.Custom["level"] != nil {
+			return fmt.Errorf("%s has the metadata of a rule, whose name has to be %s or %s", r.Head.Ref(), Baseline, Restricted)
+		}
+	}
 	return nil
 }
 
@@ -140,6 +157,9 @@ func (b *rulebook) addClause(level Level, r *ast.Rule, rule *Rule) error {
 	}
 	if text("level") != string(level) {
 		return fmt.Errorf("the metadata's level %q differs from the rule's level %q", text("level"), level)
+	}
+	if metadata.Title == "" {
+		return errors.New("the metadata have no title")
 	}
 	for _, key := range []string{"id", "allowed", "fix"} {
 		if text(key) == "" {

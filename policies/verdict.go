@@ -41,6 +41,9 @@ type finding struct {
 	values    []string
 }
 
+// result returns what is refused in a pod.
+func (v *verdict) result(pod *facts.Facts) Result { return Result{Violations: v.violations(pod)} }
+
 // violations returns what is refused, one per rule, container, field and action.
 func (v *verdict) violations(pod *facts.Facts) []Violation {
 	type place struct {

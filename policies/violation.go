@@ -21,7 +21,10 @@ type Violation struct {
 }
 
 // Result is what Evaluate found, in the order of rule, container, field.
-type Result struct{ Violations []Violation }
+type Result struct {
+	Violations []Violation
+	Undecided  []Undecided // what rules of one's own came to no answer; each is a violation as well
+}
 
 // Denied says whether a violation refuses the request.
 func (r Result) Denied() bool {
@@ -31,4 +34,9 @@ func (r Result) Denied() bool {
 		}
 	}
 	return false
+}
+
+// add adds what another rule found.
+func (r *Result) add(other Result) {
+	r.Violations = append(r.Violations, other.Violations...)
 }

@@ -22,6 +22,7 @@ type Paths struct {
 	Config           string // a file, see File
 	PolicyParameters string // a file; it may be absent
 	Profiles         string // a directory of *.yaml; it may be absent
+	Rules            string // a directory of *.rego; it may be absent
 }
 
 // Snapshot is a configuration that was read and checked. It is immutable.
@@ -29,25 +30,35 @@ type Snapshot struct {
 	File       File
 	Profiles   *profile.Set
 	Parameters *policies.Parameters
+	Rules      *policies.OwnRules // nil if there are none
 	// Canary are the profiles with the canary's images; nil if there is none.
 	// CanaryID changes whenever they, or whom they are for, do.
 	Canary   *profile.Set
 	CanaryID string
 
-	replaced time.Time // when another one came into force; the store's own
+	rulesHash string
+	replaced  time.Time // when another one came into force; the store's own
 }
 
 // Load reads everything. Each problem is named with its file.
 func Load(p Paths) (*Snapshot, error) {
-	s := &Snapshot{}
-	errs := []error{s.loadFile(p.Config), s.checkAlerts(p.Config), s.loadParameters(p.PolicyParameters), s.loadProfiles(p.Profiles)}
-	if s.Profiles != nil {
-		errs = append(errs, s.checkGrants(p.Config))
-	}
-	if err := errors.Join(errs...); err != nil {
+	s, rules, err := load(p, &compiled{})
+	if err := errors.Join(err, rules); err != nil {
 		return nil, err
 	}
 	return s, nil
+}
+
+// load tells apart what is wrong with the cluster's own rules: without them the
+// rest can be used.
+func load(p Paths, before *compiled) (s *Snapshot, rules, err error) {
+	s = &Snapshot{}
+	ids, rules := s.loadRules(p.Rules, before)
+	errs := []error{s.loadFile(p.Config), s.checkAlerts(p.Config), s.loadParameters(p.PolicyParameters, ids), s.loadProfiles(p.Profiles)}
+	if s.Profiles != nil {
+		errs = append(errs, s.checkGrants(p.Config))
+	}
+	return s, rules, errors.Join(errs...)
 }
 
 func (s *Snapshot) loadProfiles(dir string) error {
@@ -74,7 +85,7 @@ func (s *Snapshot) loadProfiles(dir string) error {
 	return nil
 }
 
-func (s *Snapshot) loadParameters(name string) error {
+func (s *Snapshot) loadParameters(name string, ownRules []string) error {
 	data, err := os.ReadFile(name)
 	if name == "" || errors.Is(err, os.ErrNotExist) {
 		data, err = nil, nil
@@ -82,7 +93,7 @@ func (s *Snapshot) loadParameters(name string) error {
 	if err != nil {
 		return fmt.Errorf("reading the policy's parameters: %w", err)
 	}
-	if s.Parameters, err = policies.ParseParameters(data); err != nil {
+	if s.Parameters, err = policies.ParseParameters(data, ownRules...); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	return nil
@@ -92,7 +103,7 @@ func (s *Snapshot) loadParameters(name string) error {
 func (s *Snapshot) same(other *Snapshot) bool {
 	return reflect.DeepEqual(s.File, other.File) &&
 		maps.Equal(s.Profiles.Revisions(), other.Profiles.Revisions()) && s.CanaryID == other.CanaryID &&
-		reflect.DeepEqual(s.Parameters, other.Parameters)
+		s.rulesHash == other.rulesHash && reflect.DeepEqual(s.Parameters, other.Parameters)
 }
 
 // Cluster is the part of the configuration that an injection's decision needs.

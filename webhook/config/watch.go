@@ -2,6 +2,7 @@ package config
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -9,6 +10,8 @@ import (
 	"time"
 
 	"github.com/fsnotify/fsnotify"
+
+	"github.com/debugsidecar/debugsidecar/policies"
 )
 
 // Store holds the configuration in force. Its zero value is not usable; see
@@ -18,20 +21,32 @@ type Store struct {
 	current atomic.Pointer[Snapshot]
 	recent  atomic.Pointer[[]*Snapshot]
 	problem atomic.Pointer[string]
+	// rulesBroken says that a problem is about the cluster's own rules.
+	rulesBroken atomic.Bool
+	compiled    compiled // of NewStore, and then of Start alone
 	// onChange is called with each new snapshot before it is in force.
 	onChange func(*Snapshot)
 	log      *slog.Logger
 }
 
 // NewStore loads the configuration. onChange is called for it, and for each
-// later one, before others see it.
+// later one, before others see it. If nothing but the cluster's own rules is
+// broken, there is no last good one to go on with: what they would judge stays
+// undecided, and everything else works.
 func NewStore(p Paths, log *slog.Logger, onChange func(*Snapshot)) (*Store, error) {
 	s := &Store{paths: p, onChange: onChange, log: log}
-	snapshot, err := Load(p)
+	snapshot, rules, err := load(p, &s.compiled)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, rules)
+	}
+	if rules != nil {
+		snapshot.Rules = policies.UnusableOwnRules(rules)
 	}
 	s.set(snapshot)
+	if rules != nil {
+		s.broken(rules, true)
+		log.Error("the cluster's own rules are broken; until they are mended, what they would judge is undecided", "err", rules)
+	}
 	return s, nil
 }
 
@@ -51,6 +66,21 @@ func (s *Store) Problem() string {
 	return ""
 }
 
+// RulesBroken says whether the newest rules of the cluster's own are not in
+// force because something is wrong with them.
+func (s *Store) RulesBroken() bool { return s.rulesBroken.Load() }
+
+// broken notes what is wrong, and says whether that is new.
+func (s *Store) broken(err error, rules bool) bool {
+	text := err.Error()
+	if text == s.Problem() {
+		return false
+	}
+	s.problem.Store(&text)
+	s.rulesBroken.Store(rules)
+	return true
+}
+
 func (s *Store) set(snapshot *Snapshot) {
 	s.onChange(snapshot)
 	recent := []*Snapshot{snapshot}
@@ -65,6 +95,7 @@ func (s *Store) set(snapshot *Snapshot) {
 	s.recent.Store(&recent)
 	s.current.Store(snapshot)
 	s.problem.Store(nil)
+	s.rulesBroken.Store(false)
 }
 
 const (
@@ -117,10 +148,9 @@ func (s *Store) Start(ctx context.Context) error {
 func (s *Store) NeedLeaderElection() bool { return false }
 
 func (s *Store) reload() {
-	snapshot, err := Load(s.paths)
-	if err != nil {
-		if text := err.Error(); text != s.Problem() {
-			s.problem.Store(&text)
+	snapshot, rules, err := load(s.paths, &s.compiled)
+	if err := errors.Join(err, rules); err != nil {
+		if s.broken(err, rules != nil) {
 			s.log.Error("the changed configuration is broken; the last good one stays in force", "err", err)
 		}
 		return
@@ -129,7 +159,7 @@ func (s *Store) reload() {
 		return
 	}
 	s.set(snapshot)
-	s.log.Info("configuration loaded", "profiles", snapshot.Profiles.Revisions())
+	s.log.Info("configuration loaded", "profiles", snapshot.Profiles.Revisions(), "rules", len(snapshot.Rules.Rules()))
 }
 
 func (s *Store) dirs() map[string]bool {
@@ -139,8 +169,10 @@ func (s *Store) dirs() map[string]bool {
 			dirs[filepath.Dir(file)] = true
 		}
 	}
-	if s.paths.Profiles != "" {
-		dirs[s.paths.Profiles] = true
+	for _, dir := range []string{s.paths.Profiles, s.paths.Rules} {
+		if dir != "" {
+			dirs[dir] = true
+		}
 	}
 	return dirs
 }

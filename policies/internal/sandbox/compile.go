@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 )
@@ -55,7 +56,19 @@ func Compile(modules map[string]*ast.Module, check func(ast.Ref) error) (*ast.Co
 		return nil, errors.Join(errs...)
 	}
 	c := newCompiler()
-	if c.Compile(modules); c.Failed() {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		c.Compile(modules)
+	}()
+	// The type of a value that holds another twice, and so on, doubles each time;
+	// nothing cancels the compiler.
+	select {
+	case <-done:
+	case <-time.After(compileTime):
+		return nil, fmt.Errorf("compiling the rules took longer than %s", compileTime)
+	}
+	if c.Failed() {
 		return nil, explain(c.Errors)
 	}
 	for _, name := range names(c.Modules) {
@@ -63,6 +76,8 @@ func Compile(modules map[string]*ast.Module, check func(ast.Ref) error) (*ast.Co
 	}
 	return c, errors.Join(errs...)
 }
+
+const compileTime = 30 * time.Second
 
 func newCompiler() *ast.Compiler {
 	return ast.NewCompiler().WithStrict(true).WithCapabilities(capabilities())

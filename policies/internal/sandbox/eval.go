@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -20,6 +21,7 @@ import (
 type Program struct {
 	query rego.PreparedEvalQuery
 	data  storage.Transaction // on an empty store
+	stuck atomic.Bool         // an evaluation was cancelled and has not ended
 }
 
 // Prepare makes a program of a query, such as "x = data.custom.a.baseline".
@@ -40,7 +42,7 @@ func Prepare(ctx context.Context, compiler *ast.Compiler, query string) (*Progra
 	if err != nil {
 		return nil, fmt.Errorf("preparing the rules: %w", err)
 	}
-	return &Program{prepared, data}, nil
+	return &Program{query: prepared, data: data}, nil
 }
 
 // slots bound how many evaluations run at the same time, so that slow ones
@@ -53,14 +55,56 @@ func (p *Program) Eval(ctx context.Context, input ast.Value, limits Limits) (map
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	if p.stuck.Load() {
+		return nil, undecided(Time, "an earlier evaluation has not ended yet")
+	}
 	w := watch(ctx, limits)
 	defer w.stop()
 	select {
 	case slots() <- struct{}{}:
-		defer func() { <-slots() }()
 	case <-w.ended:
 		return nil, w.why(ctx)
 	}
+	type result struct {
+		sets map[string]ast.Set
+		err  error
+	}
+	answer := make(chan result, 1)
+	go func() {
+		defer func() { <-slots() }()
+		sets, err := p.eval(ctx, input, limits, w)
+		p.stuck.Store(false)
+		answer <- result{sets, err}
+	}()
+	select {
+	case r := <-answer:
+		return r.sets, r.err
+	case <-w.ended:
+	}
+	// It ends at its next step; a single step that goes on is left alone, and
+	// until it ends no other evaluation of the program begins.
+	grace := time.NewTimer(max(limits.Time, minGrace))
+	defer grace.Stop()
+	select {
+	case r := <-answer:
+		return r.sets, r.err
+	case <-grace.C:
+		p.stuck.Store(true)
+		select {
+		case r := <-answer: // it ended just before
+			p.stuck.Store(false)
+			return r.sets, r.err
+		default:
+			return nil, w.why(ctx)
+		}
+	}
+}
+
+// minGrace is how long an evaluation may take to notice that it was cancelled,
+// at least.
+const minGrace = 50 * time.Millisecond
+
+func (p *Program) eval(ctx context.Context, input ast.Value, limits Limits, w *watcher) (map[string]ast.Set, error) {
 	answer, err := p.query.Eval(context.WithoutCancel(ctx),
 		rego.EvalParsedInput(input),
 		rego.EvalTransaction(p.data),

@@ -254,3 +254,35 @@ func TestNumbersStaySmall(t *testing.T) {
 		}
 	}
 }
+
+// Values that share their parts are compared part by part: a single step that
+// nothing cancels.
+func TestAStepThatDoesNotEndIsLeftAlone(t *testing.T) {
+	deep := func(name, first string) string {
+		var b strings.Builder
+		fmt.Fprintf(&b, "%s0 := [%s]\n", name, first)
+		for i := range 20 {
+			fmt.Fprintf(&b, "%[1]s%[3]d := array.reverse([%[1]s%[2]d, %[1]s%[2]d])\n", name, i, i+1)
+		}
+		return b.String()
+	}
+	p := program(t, deep("a", "input.long")+deep("b", "input.long")+"x contains 1 if a20 == b20")
+	limits := generous
+	limits.Time = 20 * time.Millisecond
+	start := time.Now()
+	_, err := p.Eval(t.Context(), input(t), limits)
+	u, ok := errors.AsType[*UndecidedError](err)
+	if !ok || u.Reason != Time {
+		t.Fatalf("got %v, want that it took too long", err)
+	}
+	t.Logf("answered after %s", time.Since(start))
+	for deadline := time.Now().Add(time.Minute); p.stuck.Load() && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		if _, err := p.Eval(t.Context(), input(t), limits); p.stuck.Load() && !strings.Contains(fmt.Sprint(err), "an earlier evaluation has not ended yet") {
+			t.Fatalf("another one began: %v", err)
+		}
+	}
+	t.Logf("ended after %s", time.Since(start))
+	if p.stuck.Load() {
+		t.Error("it never ended")
+	}
+}

@@ -56,6 +56,13 @@ func (c Coverage) Percent() float64 {
 // for all of them together; with covered, the lines that they reach in each of
 // rules are told.
 func Run(ctx context.Context, rules, tests map[string]*ast.Module, data map[string]any, limits Limits, covered bool) ([]Test, []Coverage, error) {
+	var refused []error
+	for _, name := range names(tests) {
+		refused = append(refused, calls(tests[name])...)
+	}
+	if err := errors.Join(refused...); err != nil {
+		return nil, nil, err
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	w := watch(ctx, limits)
