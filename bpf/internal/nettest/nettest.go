@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -85,6 +86,52 @@ func Veth(t testing.TB, a *Namespace, aName string, aAddrs []string, b *Namespac
 	aHardware, bHardware := a.address(aName, aAddrs), b.address(bName, bAddrs)
 	a.neighbours(aName, bAddrs, bHardware)
 	b.neighbours(bName, aAddrs, aHardware)
+	a.untilReady(aName, aAddrs, bAddrs)
+	b.untilReady(bName, bAddrs, aAddrs)
+}
+
+// untilReady waits until packets pass an interface. The kernel learns a moment
+// after both ends are set up that there is a carrier (net/core/link_watch.c), and
+// takes an IPv6 address for its own a moment after it was added (addrconf_dad_work
+// in net/ipv6/addrconf.c); until then it drops what is sent, without a word.
+func (n *Namespace) untilReady(name string, own, peers []string) {
+	n.t.Helper()
+	n.Do(func() (err error) {
+		for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(time.Millisecond) {
+			if err = ready(name, own, peers); err == nil {
+				break
+			}
+		}
+		return err
+	})
+}
+
+// ready says what an interface in the caller's namespace lacks.
+func ready(name string, own, peers []string) error {
+	link, err := netlink.LinkByName(name)
+	if err != nil {
+		return err
+	}
+	if state := link.Attrs().OperState; state != netlink.OperUp {
+		return fmt.Errorf("%s is %v", name, state)
+	}
+	leads := func(addrs []string, fits func(netlink.Route) bool) error {
+		for _, a := range addrs {
+			ip, _, err := net.ParseCIDR(a)
+			if err != nil {
+				return err
+			}
+			routes, err := netlink.RouteGet(ip)
+			if err != nil || len(routes) == 0 || !fits(routes[0]) {
+				return fmt.Errorf("the route to %s is %v: %w", a, routes, err)
+			}
+		}
+		return nil
+	}
+	if err := leads(own, func(r netlink.Route) bool { return r.Type == unix.RTN_LOCAL }); err != nil {
+		return err
+	}
+	return leads(peers, func(r netlink.Route) bool { return r.LinkIndex == link.Attrs().Index })
 }
 
 // address sets an interface up with addresses, and returns its hardware address.
