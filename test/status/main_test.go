@@ -1,6 +1,6 @@
 // Package status shows, through a real API server, that status, doctor, the
-// self-probe, the election and the count of missed pods say what is the case, and
-// that a canary is rolled back by itself.
+// self-probe, the election, the count of missed pods and the audit say what is the
+// case, and that a canary is rolled back by itself.
 package status
 
 import (
@@ -66,12 +66,16 @@ func run(m *testing.M) (int, error) {
 	if env.client, err = kubernetes.NewForConfig(env.cluster.Config); err != nil {
 		return 0, err
 	}
+	if err := applyCRD(ctx); err != nil {
+		return 0, err
+	}
 	env.installation, err = install.Install(ctx, env.cluster, install.Options{
 		Binary: env.binary, Chart: "../../charts/debugsidecar", Dir: env.dir,
 		Args: []string{
 			"--ca-propagation=1s", "--leader-elect", "--leader-election-lease=debugsidecar",
 			"--self-probe-interval=1s", "--missed-pods-interval=1s",
 			"--canary-state=debugsidecar-canary", "--canary-interval=1s", "--canary-delay=0s",
+			"--audit-interval=1s", "--audit-reports=debugsidecar", "--audit-reports-owner=debugsidecar-audit",
 		},
 	})
 	if err != nil {

@@ -76,7 +76,7 @@ func (a *Auditor) NeedLeaderElection() bool { return true }
 // report right, whatever this one left undone.
 func (a *Auditor) Start(ctx context.Context) error {
 	a.states = map[string]*state{}
-	tick := time.NewTicker(look)
+	tick := time.NewTicker(min(look, a.Every))
 	defer tick.Stop()
 	for {
 		err := a.round(ctx)
