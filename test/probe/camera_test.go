@@ -120,6 +120,24 @@ func (c *camera) late(at time.Time) bool {
 	return slices.ContainsFunc(c.gaps, func(g gap) bool { return g.from.Before(at) && at.Before(g.to.Add(time.Second)) })
 }
 
+// evenFor returns once the camera has sent evenly for that long.
+func (c *camera) evenFor(t *testing.T, long time.Duration) {
+	t.Helper()
+	for end := time.Now().Add(2 * patience); ; {
+		from := time.Now()
+		time.Sleep(long + 4*frameInterval) // a gap is known at its end
+		c.mu.Lock()
+		even := len(c.gaps) == 0 || c.gaps[len(c.gaps)-1].to.Before(from)
+		c.mu.Unlock()
+		if even {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("this machine lets nobody send evenly for %v", long)
+		}
+	}
+}
+
 // packets are how many were sent.
 func (c *camera) packets() uint64 {
 	c.mu.Lock()

@@ -58,7 +58,7 @@ func TestAnOutageIsPredictedBeforeTheViewersStall(t *testing.T) {
 	c.start(t, r.addr())
 	p := start(t)
 	p.stream(2)
-	time.Sleep(5 * time.Second)
+	c.evenFor(t, 5*time.Second) // nothing stalls already
 	began := time.Now()
 	c.silent.Store(true)
 	for _, depth := range []float64{2, 4} {

@@ -103,7 +103,7 @@ func (p *process) stop() {
 }
 
 // patience is what a busy machine may take for what mostly takes moments.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 func (p *process) eventually(what string, done func() bool) {
 	p.t.Helper()
