@@ -80,6 +80,12 @@ func (e *Evaluator) SetParameters(p *Parameters) {
 	e.parameters.Store(p)
 }
 
+// Trims says whether a namespace's pods lose the capabilities that they may not
+// add, rather than being denied.
+func (e *Evaluator) Trims(namespace string) bool {
+	return e.parameters.Load().of(namespace).lists[trimPath].on
+}
+
 // Evaluate judges a pod. An error means that it could not be judged; it wraps
 // the context's error where that ended too early.
 //
@@ -91,18 +97,20 @@ func (e *Evaluator) Evaluate(ctx context.Context, r Request) (Result, error) {
 	if level == Off {
 		return Result{}, nil
 	}
-	pod := facts.Of(r.Pod, r.identify)
+	in := e.parameters.Load().of(r.Namespace)
+	levels := in.selinux.with(r.NamespaceAnnotations)
+	env := facts.Environment{Identify: r.identify, OfImage: in.allowedByImage, Within: levels.within(), GrantedType: r.grantedType}
+	pod := facts.Of(r.Pod, env)
 	var old *facts.Facts
 	if r.Old != nil {
 		if r.Pod.Metadata.DeletionTimestamp != nil || r.Old.Metadata.DeletionTimestamp != nil {
 			return Result{}, nil
 		}
-		if old = facts.Of(r.Old, r.identify); pod.Unchanged(old) {
+		if old = facts.Of(r.Old, env); pod.Unchanged(old) {
 			return Result{}, nil
 		}
 	}
-	in := e.parameters.Load().of(r.Namespace)
-	verdict := verdict{book: e.book, request: &r, settings: in}
+	verdict := verdict{book: e.book, request: &r, settings: in, selinux: levels}
 	result, err := e.shipped(ctx, verdict, level, pod, old)
 	if own := e.own.Load(); own != nil && err == nil {
 		err = own.judge(ctx, verdict, level, pod, old, &result)

@@ -21,6 +21,7 @@ func (f *finding) violation(v *verdict) Violation {
 		"{field}", f.field,
 		"{values}", values,
 		"{why}", v.request.whyNotOurs(f.container),
+		"{levels}", v.selinux.allowed(),
 	}, v.settings.words...)...)
 	subject := "pod"
 	if f.container != "" {
@@ -39,6 +40,7 @@ func (f *finding) violation(v *verdict) Violation {
 		Fix:    fix,
 		Level:  f.level,
 		Action: f.action,
+		Trim:   f.trim,
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -92,7 +93,7 @@ func TestARuleOfOnesOwnReadsAsAShippedOne(t *testing.T) {
 		Message: `pod: spec.template.spec.volumes[1].nfs is a volume of type "nfs"; rule custom-no-nfs (baseline) allows no volumes of type nfs`,
 		Fix:     "replace spec.template.spec.volumes[1].nfs by a persistentVolumeClaim",
 	}
-	if err != nil || len(result.Violations) != 1 || result.Violations[0] != want {
+	if err != nil || len(result.Violations) != 1 || !reflect.DeepEqual(result.Violations[0], want) {
 		t.Errorf("got %+v, %v, want\n%+v", result.Violations, err, want)
 	}
 	for _, level := range []Level{Off, Restricted} {

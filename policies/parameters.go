@@ -26,17 +26,23 @@ func (p *Parameters) of(namespace string) *settings {
 
 // settings are the parameters that hold in one namespace.
 type settings struct {
-	lists map[string]setting // by section and name, such as "hostPorts.allowed"
-	modes map[string]Action  // of rules that are not at enforce; empty Action for off
+	exempt  exemptions
+	lists   map[string]setting // by section and name, such as "hostPorts.allowed"
+	modes   map[string]Action  // of rules that are not at enforce; empty Action for off
+	selinux rangeSource
 
 	document *ast.Term // what the rules read as input.parameters
 	words    []string  // pairs of placeholder and text for messages
 }
 
-// setting is one parameter's value, for the rules and for people.
+// setting is one parameter's value, for the rules and for people. Go alone reads
+// those without a term.
 type setting struct {
 	term *ast.Term
 	text string
+
+	allowances []allowance // of images
+	on         bool        // of what is on or off
 }
 
 //go:embed parameters.yaml
@@ -102,8 +108,8 @@ func (s *settings) seal() {
 	sections := map[string][][2]*ast.Term{}
 	for _, p := range parameterTable {
 		value, ok := s.lists[p.path()]
-		if !ok {
-			continue // only while the defaults are read; that is checked there
+		if !ok || value.term == nil {
+			continue // not there only while the defaults are read; that is checked there
 		}
 		sections[p.section] = append(sections[p.section], [2]*ast.Term{ast.StringTerm(p.name), value.term})
 		s.words = append(s.words, "{"+p.path()+"}", value.text)
@@ -113,6 +119,7 @@ func (s *settings) seal() {
 		items = append(items, [2]*ast.Term{ast.StringTerm(section), ast.ObjectTerm(fields...)})
 	}
 	s.document = ast.ObjectTerm(items...)
+	s.selinux.read(s.lists)
 }
 
 // join lists names for people.

@@ -10,6 +10,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 
 	"github.com/debugsidecar/debugsidecar/policies/facts"
+	"github.com/debugsidecar/debugsidecar/policies/selinux"
 )
 
 // parameter is one list that can be set. The rules read it as
@@ -17,20 +18,45 @@ import (
 type parameter struct {
 	section, name string
 	check         func(member string) error // nil for ports
+	form          form
 }
+
+// form is what a parameter looks like.
+type form uint8
+
+const (
+	list       form = iota
+	listsByKey      // a list for each key, which is an image
+	yesOrNo
+	levelRange // of SELinux levels; may be empty
+)
+
+// Parameters that Go reads, besides the rules or instead of them.
+const (
+	imagesPath = "capabilities.images"
+	trimPath   = "capabilities.trim"
+)
 
 func (p parameter) path() string { return p.section + "." + p.name }
 
-// parameterTable is all lists that can be set; parameters.yaml says what they
-// mean and holds their defaults.
+// parameterTable is all that can be set for the rules; parameters.yaml says what
+// it means and holds the defaults.
 var parameterTable = []parameter{
-	{"capabilities", "allowedAdd", capabilityName},
-	{"capabilities", "allowedAddRestricted", capabilityName},
-	{"selinux", "allowedTypes", matching(`^[a-z0-9_]+$`, "an SELinux type such as container_t")},
-	{"hostPorts", "allowed", nil},
-	{"sysctls", "allowed", matching(`^[a-zA-Z0-9_-]+([./][a-zA-Z0-9_-]+)+$`, "a sysctl such as net.core.somaxconn")},
-	{"seccomp", "allowedTypes", oneOf("RuntimeDefault", "Localhost", "Unconfined")},
-	{"volumes", "allowedTypes", oneOf(facts.VolumeTypeNames()...)},
+	{section: "capabilities", name: "allowedAdd", check: capabilityName},
+	{section: "capabilities", name: "allowedAddRestricted", check: capabilityName},
+	{section: "capabilities", name: "images", check: capabilityName, form: listsByKey},
+	{section: "capabilities", name: "trim", form: yesOrNo},
+	{section: "selinux", name: "allowedTypes", check: confinedType},
+	{section: "selinux", name: "allowedUsers", check: selinux.CheckName},
+	{section: "selinux", name: "allowedRoles", check: selinux.CheckName},
+	{section: "selinux", name: "allowSpc", form: yesOrNo},
+	{section: "selinux", name: "range", form: levelRange},
+	{section: "selinux", name: "rangeFromOpenShift", form: yesOrNo},
+	{section: "selinux", name: "fill", form: yesOrNo},
+	{section: "hostPorts", name: "allowed"},
+	{section: "sysctls", name: "allowed", check: matching(`^[a-zA-Z0-9_-]+([./][a-zA-Z0-9_-]+)+$`, "a sysctl such as net.core.somaxconn")},
+	{section: "seccomp", name: "allowedTypes", check: oneOf("RuntimeDefault", "Localhost", "Unconfined")},
+	{section: "volumes", name: "allowedTypes", check: oneOf(facts.VolumeTypeNames()...)},
 }
 
 var capabilityPattern = regexp.MustCompile(`^[A-Z][A-Z0-9_]*$`)
@@ -43,6 +69,16 @@ func capabilityName(name string) error {
 		return fmt.Errorf("want a capability such as NET_RAW")
 	}
 	return nil
+}
+
+var typeName = matching(`^[a-z0-9_]+$`, "an SELinux type such as container_t")
+
+// confinedType refuses the one type that takes more than to be in a list.
+func confinedType(name string) error {
+	if name == spcType {
+		return fmt.Errorf("SELinux does not confine this type: it is allowed by selinux.allowSpc: true alone")
+	}
+	return typeName(name)
 }
 
 func matching(pattern, what string) func(string) error {
@@ -70,7 +106,7 @@ func names(members []string) setting {
 	for i, m := range members {
 		terms[i] = ast.StringTerm(m)
 	}
-	return setting{ast.SetTerm(terms...), join(members)}
+	return setting{term: ast.SetTerm(terms...), text: join(members)}
 }
 
 // portRanges makes the setting of a list of ports and ranges of ports: pairs of
@@ -89,7 +125,7 @@ func portRanges(members []string) (setting, error) {
 		}
 		pairs[i] = ast.ArrayTerm(ast.InternedTerm(int(from)), ast.InternedTerm(int(to)))
 	}
-	return setting{ast.ArrayTerm(pairs...), join(members)}, nil
+	return setting{term: ast.ArrayTerm(pairs...), text: join(members)}, nil
 }
 
 // memberError says which member of a list is wrong.

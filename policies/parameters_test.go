@@ -104,8 +104,8 @@ func TestDefaultParametersAreWhatNoParametersMean(t *testing.T) {
 
 func TestWrongParametersAreRefusedByLineAndField(t *testing.T) {
 	for text, want := range map[string]string{
-		"hostPort: {}":                   "line 1: hostPort: unknown field; known here are capabilities, selinux, hostPorts, sysctls, seccomp, volumes, rules, namespaces",
-		"capabilities:\n  allowedAd: []": "line 2: capabilities.allowedAd: unknown field; known here are allowedAdd, allowedAddRestricted",
+		"hostPort: {}":                   "line 1: hostPort: unknown field; known here are capabilities, selinux, hostPorts, sysctls, seccomp, volumes, rules, exemptions, namespaces",
+		"capabilities:\n  allowedAd: []": "line 2: capabilities.allowedAd: unknown field; known here are allowedAdd, allowedAddRestricted, images, trim",
 		"capabilities:\n  allowedAdd:\n  - CHOWN\n  - CAP_NET_RAW":     `line 4: capabilities.allowedAdd[1]: "CAP_NET_RAW": want NET_RAW, without CAP_`,
 		"capabilities: {allowedAdd: [chown]}":                          `line 1: capabilities.allowedAdd[0]: "chown": want a capability such as NET_RAW`,
 		"capabilities: {allowedAdd: CHOWN}":                            "line 1: capabilities.allowedAdd: want a list",
@@ -123,7 +123,7 @@ func TestWrongParametersAreRefusedByLineAndField(t *testing.T) {
 		"rules: {privileged: {mode: on}}":                              `line 1: rules.privileged.mode: "on": want one of enforce, warn, audit, off`,
 		"rules: {privileged: {level: off}}":                            "line 1: rules.privileged.level: unknown field; known here is mode",
 		"rules: {privileged: off}":                                     "line 1: rules.privileged: want a mapping",
-		"namespaces:\n  a:\n    namespaces: {}":                        "line 3: namespaces.a.namespaces: unknown field; known here are capabilities, selinux, hostPorts, sysctls, seccomp, volumes, rules",
+		"namespaces:\n  a:\n    namespaces: {}":                        "line 3: namespaces.a.namespaces: unknown field; known here are capabilities, selinux, hostPorts, sysctls, seccomp, volumes, rules, exemptions",
 		"namespaces: [a]":                                              "line 1: namespaces: want a mapping",
 		"hostPorts: {}\nhostPorts: {}":                                 "line 2: hostPorts: set twice",
 		"- a":                                                          "line 1: want a mapping of names to values",

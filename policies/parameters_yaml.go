@@ -11,7 +11,11 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/open-policy-agent/opa/v1/ast"
 	"go.yaml.in/yaml/v3"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/debugsidecar/debugsidecar/policies/selinux"
 )
 
 // parseParameters reads parameters over base, which holds where they are silent.
@@ -48,6 +52,9 @@ func parseParameters(data []byte, base settings, ownRules ...string) (*Parameter
 				r.settings(path, value, &own, false)
 			}
 			own.seal()
+			if s := &own.selinux; s.parameter.Fill && !s.parameter.Confined && !s.fromOpenShift {
+				r.wrong(value, path, "%s: there is no range to fill in: set %s", fillPath, rangePath)
+			}
 			p.namespaces[name] = &own
 		})
 	}
@@ -64,7 +71,7 @@ func parseParameters(data []byte, base settings, ownRules ...string) (*Parameter
 
 // override returns a copy to be changed and sealed.
 func (s *settings) override() settings {
-	own := settings{lists: maps.Clone(s.lists), modes: maps.Clone(s.modes)}
+	own := settings{lists: maps.Clone(s.lists), modes: maps.Clone(s.modes), exempt: s.exempt}
 	if own.lists == nil {
 		own.lists = map[string]setting{}
 	}
@@ -107,6 +114,10 @@ func (r *parametersReader) settings(path string, node *yaml.Node, into *settings
 			if !isNull(value) {
 				namespaces = value
 			}
+		case key == "exemptions":
+			if !isNull(value) {
+				r.exemptions(path, value, into, top)
+			}
 		case key == "rules":
 			if !isNull(value) {
 				r.modes(path, value, into)
@@ -116,7 +127,7 @@ func (r *parametersReader) settings(path string, node *yaml.Node, into *settings
 				r.section(path, key, value, into)
 			}
 		default:
-			known := append(sections(), "rules")
+			known := append(sections(), "rules", "exemptions")
 			if top {
 				known = append(known, "namespaces")
 			}
@@ -134,7 +145,7 @@ func (r *parametersReader) section(path, section string, node *yaml.Node, into *
 				continue
 			}
 			if p.name == key {
-				r.list(path, p, value, into)
+				r.parameter(path, p, value, into)
 				return
 			}
 			known = append(known, p.name)
@@ -143,10 +154,80 @@ func (r *parametersReader) section(path, section string, node *yaml.Node, into *
 	})
 }
 
-func (r *parametersReader) list(path string, p parameter, node *yaml.Node, into *settings) {
+func (r *parametersReader) parameter(path string, p parameter, node *yaml.Node, into *settings) {
+	switch p.form {
+	case listsByKey:
+		r.images(path, p, node, into)
+	case yesOrNo:
+		var on bool
+		if node.Kind != yaml.ScalarNode || node.Tag != "!!bool" || node.Decode(&on) != nil {
+			r.wrong(node, path, "want true or false")
+			return
+		}
+		if on && p.path() == fillPath && !strings.HasPrefix(path, "namespaces.") {
+			r.wrong(node, path, "each namespace opts in by itself: set namespaces.NAME.%s", fillPath)
+			return
+		}
+		into.lists[p.path()] = setting{term: ast.BooleanTerm(on), on: on}
+	case levelRange:
+		r.levelRange(path, p, node, into)
+	default:
+		if value, ok := r.list(path, p, node); ok {
+			into.lists[p.path()] = value
+		}
+	}
+}
+
+// levelRange reads a range of SELinux levels; empty is none.
+func (r *parametersReader) levelRange(path string, p parameter, node *yaml.Node, into *settings) {
+	if node.Kind != yaml.ScalarNode || isNull(node) {
+		r.wrong(node, path, "want a range of SELinux levels such as s0:c1,c2")
+		return
+	}
+	var value setting
+	if node.Value != "" {
+		levels, err := selinux.ParseRange(node.Value)
+		if err != nil {
+			r.wrong(node, path, "want a range of SELinux levels such as s0:c1,c2: %s", err)
+			return
+		}
+		value.text = levels.String()
+	}
+	into.lists[p.path()] = value
+}
+
+// images reads lists of capabilities by image.
+func (r *parametersReader) images(path string, p parameter, node *yaml.Node, into *settings) {
+	var value setting
+	r.mapping(path, node, func(key, path string, keyNode, node *yaml.Node) {
+		members, _, ok := r.members(path, p, node)
+		if !ok {
+			return
+		}
+		names := make([]corev1.Capability, len(members))
+		for i, m := range members {
+			names[i] = corev1.Capability(m)
+		}
+		a, err := parseAllowance(key, names)
+		if err != nil {
+			r.wrong(keyNode, path, "%s", err)
+			return
+		}
+		value.allowances = append(value.allowances, a)
+	})
+	into.lists[p.path()] = value
+}
+
+func (r *parametersReader) list(path string, p parameter, node *yaml.Node) (setting, bool) {
+	_, value, ok := r.members(path, p, node)
+	return value, ok
+}
+
+// members reads a list, as it stands there and as a setting.
+func (r *parametersReader) members(path string, p parameter, node *yaml.Node) ([]string, setting, bool) {
 	if node.Kind != yaml.SequenceNode {
 		r.wrong(node, path, "want a list")
-		return
+		return nil, setting{}, false
 	}
 	var members []string
 	for i, member := range node.Content {
@@ -155,16 +236,16 @@ func (r *parametersReader) list(path string, p parameter, node *yaml.Node, into 
 		}
 		if member.Kind != yaml.ScalarNode || isNull(member) {
 			r.wrong(member, path+"["+strconv.Itoa(i)+"]", "want a single value")
-			return
+			return nil, setting{}, false
 		}
 		members = append(members, member.Value)
 	}
 	value, err := p.setting(members)
 	if bad := (*memberError)(nil); errors.As(err, &bad) {
 		r.wrong(node.Content[bad.index], path+"["+strconv.Itoa(bad.index)+"]", "%q: %s", members[bad.index], bad)
-		return
+		return nil, setting{}, false
 	}
-	into.lists[p.path()] = value
+	return members, value, true
 }
 
 // modes reads the key rules: a rule's id, and below it its mode.

@@ -15,16 +15,20 @@ type Identity struct {
 	Ours         bool
 	Why          string              // why it is not ours, for people
 	Capabilities []corev1.Capability // what a grant lifts for it; empty without a grant
+	SELinuxType  string              // a type that the grant lifts, too
 }
 
 // Request is what Evaluate judges.
 type Request struct {
 	Namespace string
 	Modes     Modes
-	Pod       *facts.Pod
-	Old       *facts.Pod          // nil unless an UPDATE
-	Reserved  map[string]Identity // by container name; who is missing here is not ours
-	FieldPath string              // of the pod spec in the object: "spec" (or empty), "spec.template.spec", "spec.jobTemplate.spec.template.spec"
+	User      User // who sent it; for exemptions alone
+	// NamespaceAnnotations are read only where the parameters say so.
+	NamespaceAnnotations map[string]string
+	Pod                  *facts.Pod
+	Old                  *facts.Pod          // nil unless an UPDATE
+	Reserved             map[string]Identity // by container name; who is missing here is not ours
+	FieldPath            string              // of the pod spec in the object: "spec" (or empty), "spec.template.spec", "spec.jobTemplate.spec.template.spec"
 }
 
 // identify answers for a container under the reserved prefix.
@@ -32,6 +36,9 @@ func (r *Request) identify(name string) (ours bool, granted []corev1.Capability)
 	identity := r.Reserved[name]
 	return identity.Ours, identity.Capabilities
 }
+
+// grantedType answers for a container that is ours.
+func (r *Request) grantedType(name string) string { return r.Reserved[name].SELinuxType }
 
 // specPath is the path of the pod spec in messages.
 func (r *Request) specPath() string {

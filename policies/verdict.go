@@ -3,6 +3,7 @@ package policies
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"github.com/debugsidecar/debugsidecar/policies/facts"
 )
@@ -26,6 +27,7 @@ type verdict struct {
 	book     *rulebook
 	request  *Request
 	settings *settings
+	selinux  SELinux
 	refused  map[refusal]levels
 	known    map[facts.Identity]bool // denials that the old pod had already
 }
@@ -39,17 +41,18 @@ type finding struct {
 	container string
 	field     string
 	values    []string
+	trim      []string
+	exempt    bool
 }
 
-// result returns what is refused in a pod.
-func (v *verdict) result(pod *facts.Facts) Result { return Result{Violations: v.violations(pod)} }
-
-// violations returns what is refused, one per rule, container, field and action.
-func (v *verdict) violations(pod *facts.Facts) []Violation {
+// result returns what is refused, one violation per rule, container, field and
+// action. An exemption takes out all but what is about our reserved names.
+func (v *verdict) result(pod *facts.Facts) Result {
 	type place struct {
 		rule, container, field string
 		action                 Action
 	}
+	exemption := v.settings.exempt.of(v.request)
 	var findings []*finding
 	byPlace := map[place]*finding{}
 	specPath := v.request.specPath()
@@ -66,9 +69,15 @@ func (v *verdict) violations(pod *facts.Facts) []Violation {
 			found.action = Warn
 		}
 		found.container, found.field = fact.Container(), fact.Field(specPath)
+		reserved := strings.HasPrefix(found.container, facts.ReservedPrefix)
+		found.exempt = exemption != nil && !reserved
+		if found.action == Deny && !reserved && v.settings.lists[trimPath].on && isAddedCapability(fact.Kind) && found.clause.rule == capabilitiesRule {
+			found.trim = []string{fact.Value.Text()}
+		}
 		where := place{found.clause.rule, found.container, found.field, found.action}
 		if same := byPlace[where]; same != nil {
 			same.values = append(same.values, found.values...)
+			same.trim = append(same.trim, found.trim...)
 			if found.level == Baseline {
 				same.level = Baseline
 			}
@@ -78,14 +87,26 @@ func (v *verdict) violations(pod *facts.Facts) []Violation {
 		findings = append(findings, &found)
 		return true
 	})
-	all := make([]Violation, len(findings))
-	for i, f := range findings {
-		all[i] = f.violation(v)
-	}
-	slices.SortStableFunc(all, func(a, b Violation) int {
-		return cmp.Or(cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Container, b.Container), cmp.Compare(a.Field, b.Field))
+	slices.SortStableFunc(findings, func(a, b *finding) int {
+		return cmp.Or(cmp.Compare(a.clause.rule, b.clause.rule), cmp.Compare(a.container, b.container), cmp.Compare(a.field, b.field))
 	})
-	return all
+	result := Result{Violations: make([]Violation, 0, len(findings))}
+	for _, f := range findings {
+		if f.exempt {
+			exemption.Violations = append(exemption.Violations, f.violation(v))
+			result.Exemption = exemption
+		} else {
+			result.Violations = append(result.Violations, f.violation(v))
+		}
+	}
+	return result
+}
+
+// capabilitiesRule is the rule that trimming stands in for.
+const capabilitiesRule = "capabilities"
+
+func isAddedCapability(k facts.Kind) bool {
+	return k == facts.CapabilitiesAdd || k == facts.CapabilitiesOfImage
 }
 
 // drifted says whether the fact is the name of one of our containers that was
@@ -123,10 +144,13 @@ func (v *verdict) finding(fact facts.Fact, at levels) (finding, bool) {
 		}
 		clause := v.book.clauseAt(mode.level, fact.Kind)
 		action, allowed := v.settings.cap(clause.rule, mode.action)
+		if !allowed {
+			return finding{}, false
+		}
 		return finding{
 			clause: clause, level: at.lowest(), action: action,
 			fact: fact, values: fact.Value.Names(),
-		}, allowed
+		}, true
 	}
 	return finding{}, false
 }

@@ -20,6 +20,6 @@ func BenchmarkDocument(b *testing.B) {
 	parameters := ast.ObjectTerm()
 	b.ReportAllocs()
 	for b.Loop() {
-		Of(pod, nil).Document(parameters)
+		Of(pod, Environment{}).Document(parameters)
 	}
 }

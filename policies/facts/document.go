@@ -6,6 +6,7 @@ import "github.com/open-policy-agent/opa/v1/ast"
 const (
 	windowsKey       = "windows"
 	userNamespaceKey = "userNamespace"
+	levelsWithinKey  = "selinuxLevelWithin"
 	parametersKey    = "parameters"
 )
 
@@ -14,6 +15,7 @@ var (
 	kindTerms     = makeKindTerms()
 	windows       = ast.StringTerm(windowsKey)
 	userNamespace = ast.StringTerm(userNamespaceKey)
+	levelsWithin  = ast.StringTerm(levelsWithinKey)
 	parameters    = ast.StringTerm(parametersKey)
 
 	commonStrings = makeCommonStrings()
@@ -29,7 +31,10 @@ func makeKindTerms() (terms [kinds]*ast.Term) {
 
 func makeCommonStrings() map[string]*ast.Term {
 	terms := map[string]*ast.Term{}
-	for _, s := range []string{"ALL", "NET_BIND_SERVICE", "RuntimeDefault", "Localhost", "Default"} {
+	for _, s := range []string{
+		"ALL", "NET_BIND_SERVICE", "RuntimeDefault", "Localhost", "Default", "container_t", "runtime/default",
+		"hostNetwork", "hostPID", "hostIPC",
+	} {
 		terms[s] = ast.StringTerm(s)
 	}
 	for _, s := range volumeSources {
@@ -43,33 +48,53 @@ func makeCommonSets() map[Value]*ast.Term {
 	sets := map[Value]*ast.Term{}
 	for _, v := range []Value{
 		{}, boolValue(true), boolValue(false),
-		stringValue("RuntimeDefault"), listValue([]string{"ALL"}), listValue([]string{}),
+		listValue([]string{"ALL"}), listValue([]string{}),
 	} {
 		sets[v] = ast.SetTerm(v.term())
+	}
+	for text, term := range commonStrings {
+		sets[stringValue(text)] = ast.SetTerm(term)
 	}
 	return sets
 }
 
 // Document returns what the rules read as input: the distinct values of every
-// kind that the pod has, whether it is a Windows pod, whether it has a user
-// namespace of its own, and the parameters of the rules.
+// kind that the pod has, which SELinux levels are within the namespace's range,
+// whether it is a Windows pod, whether it has a user namespace of its own, and
+// the parameters of the rules.
 func (f *Facts) Document(ruleParameters *ast.Term) ast.Value {
-	items := make([][2]*ast.Term, 0, kinds+3)
+	items := make([][2]*ast.Term, 0, kinds+4)
 	items = append(items,
 		[2]*ast.Term{windows, ast.InternedTerm(f.windows)},
 		[2]*ast.Term{userNamespace, ast.InternedTerm(f.userNamespace)},
 		[2]*ast.Term{parameters, ruleParameters})
-	var seen distinct
+	var few [fewValues]Value
+	seen := distinct{values: few[:0]}
+	var allLevels *ast.Term
+	levels := 0
 	for kind := range Kind(kinds) {
 		seen.reset()
 		for i := range f.entries {
 			if f.entries[i].kind == kind {
 				seen.add(f.entries[i].value)
+				if kind == SELinuxLevel {
+					levels++
+				}
 			}
 		}
 		if len(seen.values) > 0 {
-			items = append(items, [2]*ast.Term{kindTerms[kind], setOf(seen.values)})
+			set := setOf(seen.values)
+			items = append(items, [2]*ast.Term{kindTerms[kind], set})
+			if kind == SELinuxLevel {
+				allLevels = set
+			}
 		}
+	}
+	switch {
+	case levels > 0 && len(f.levelsWithin) == levels: // as in most pods
+		items = append(items, [2]*ast.Term{levelsWithin, allLevels})
+	case len(f.levelsWithin) > 0:
+		items = append(items, [2]*ast.Term{levelsWithin, setOf(f.levelsWithin)})
 	}
 	return ast.NewObject(items...)
 }

@@ -14,6 +14,7 @@ type Facts struct {
 	userNamespace bool // spec.hostUsers is false
 	containers    []container
 	entries       []entry
+	levelsWithin  []Value // the SELinux levels that are within the namespace's range
 }
 
 // container is where a container stands, and what it runs.
@@ -41,14 +42,26 @@ type place struct {
 
 const onPod = -1
 
-// Identify says of a container under [ReservedPrefix] whether it is ours, and
-// which added capabilities a grant lifts for it.
-type Identify func(name string) (ours bool, granted []corev1.Capability)
+// Environment is what the facts of a pod depend on besides the pod.
+type Environment struct {
+	// Identify says of a container under [ReservedPrefix] whether it is ours, and
+	// which added capabilities a grant lifts for it. Where it is nil, none is ours.
+	Identify func(name string) (ours bool, granted []corev1.Capability)
+	// OfImage says which added capabilities are lifted for containers of an
+	// image. It is asked only about containers that add some, and may be nil.
+	OfImage func(image string) []corev1.Capability
+	// Within says of an SELinux level whether it is within what the namespace's
+	// pods may have. Where it is nil, each is.
+	Within func(level string) bool
+	// GrantedType returns the SELinux type that a grant lifts for a container that
+	// is ours, empty if none. It may be nil.
+	GrantedType func(name string) string
+}
 
 // Of collects the facts of a pod. Where a container inherits from the pod's
 // security context, the fact stands at the one that sets it; where both leave a
 // field unset that has to be set, it stands at the container.
-func Of(pod *Pod, identify Identify) *Facts {
+func Of(pod *Pod, env Environment) *Facts {
 	spec := &pod.Spec
 	all := len(spec.Containers) + len(spec.InitContainers) + len(spec.EphemeralContainers)
 	f := &Facts{
@@ -57,10 +70,10 @@ func Of(pod *Pod, identify Identify) *Facts {
 		containers:    make([]container, 0, all),
 		entries:       make([]entry, 0, 8+8*all+len(spec.Volumes)),
 	}
-	f.addPod(spec)
+	f.addPod(spec, &env)
 	visitContainers(spec, func(list string, index int, c *Container) {
 		f.containers = append(f.containers, container{list, index, c.Name, c.Image})
-		f.addContainer(len(f.containers)-1, c, spec.SecurityContext, identify)
+		f.addContainer(len(f.containers)-1, c, spec.SecurityContext, &env)
 	})
 	f.addAnnotations(pod.Metadata.Annotations)
 	return f

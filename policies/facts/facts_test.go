@@ -34,24 +34,25 @@ spec:
     lifecycle: {preStop: {httpGet: {host: a}}}
     securityContext: {privileged: true, runAsUser: 0, procMount: Default, capabilities: {add: [B, A], drop: [Z, X, Z]}, seLinuxOptions: {type: t, user: u, role: r, level: l}}
   - name: two
-    securityContext: {privileged: false, capabilities: {add: [A], drop: [X, Z]}, seccompProfile: {type: Localhost}, appArmorProfile: {type: Localhost}}
+    securityContext: {privileged: false, capabilities: {add: [A], drop: [X, Z]}, seccompProfile: {type: Localhost}, appArmorProfile: {type: Localhost}, seLinuxOptions: {level: s0}}
   initContainers: [{name: debugsidecar-three, securityContext: {capabilities: {add: [A, C]}}}, {name: debugsidecar-four}]
 `)
 	identify := func(name string) (bool, []corev1.Capability) {
 		return name == "debugsidecar-three", []corev1.Capability{"C"}
 	}
+	within := func(level string) bool { return level == "s0" }
 	want := ast.MustParseTerm(`{
 		"windows": false, "userNamespace": false, "parameters": {},
 		"privileged": {true, false}, "hostNamespaces": {"hostPID"}, "hostPorts": {80},
 		"capabilitiesAdd": {"A", "B"}, "capabilitiesGranted": {"C"}, "capabilitiesDrop": {{"X", "Z"}, set()},
-		"selinuxType": {"t"}, "selinuxUser": {"u"}, "selinuxRole": {"r"},
+		"selinuxType": {"t"}, "selinuxUser": {"u"}, "selinuxRole": {"r"}, "selinuxLevel": {"l", "s0"}, "selinuxLevelWithin": {"s0"},
 		"volumeTypes": {"emptyDir", "hostPath", "unknown"}, "sysctls": {"a.b"},
 		"appArmorTypes": {"Localhost"}, "appArmorAnnotations": {"unconfined", "runtime/default"},
 		"allowPrivilegeEscalation": {null}, "runAsNonRoot": {null}, "runAsUser": {0},
 		"seccompTypes": {null, "Localhost"}, "procMount": {"Default"}, "hostProcess": {false},
 		"probeHosts": {"a", "b"}, "reservedNames": {"debugsidecar-four"},
 	}`)
-	got := Of(pod, identify).Document(ast.ObjectTerm())
+	got := Of(pod, Environment{Identify: identify, Within: within}).Document(ast.ObjectTerm())
 	if got.Compare(want.Value) != 0 {
 		t.Errorf("the document is\n%v\nwant\n%v", got, want)
 	}
@@ -79,7 +80,7 @@ func TestContainersInheritFromThePod(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var got []string
-			Of(podOf(t, "spec: "+c.spec), nil).All(func(f Fact) bool {
+			Of(podOf(t, "spec: "+c.spec), Environment{}).All(func(f Fact) bool {
 				if f.Kind == RunAsNonRoot || f.Kind == SeccompTypes {
 					got = append(got, fmt.Sprintf("%s %v at %s", f.Kind, f.Value.Names(), f.Field("spec")))
 				}

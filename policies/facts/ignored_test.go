@@ -24,7 +24,6 @@ var ignored = map[string]string{
 	"PodSpec.preemptionPolicy":              "who is evicted first",
 	"PodSpec.readinessGates":                "when the pod counts as ready",
 	"PodSpec.enableServiceLinks":            "environment variables with the names of Services",
-	"PodSpec.shareProcessNamespace":         "what the pod's own containers see of each other",
 	"PodSpec.imagePullSecrets":              "which of the namespace's Secrets the kubelet pulls images with",
 	"PodSpec.hostname":                      "the pod's own name",
 	"PodSpec.subdomain":                     "the pod's own name",
@@ -76,7 +75,6 @@ var ignored = map[string]string{
 	"PodSecurityContext.fsGroupChangePolicy":      "how volumes are given to the group",
 	"PodSecurityContext.seLinuxChangePolicy":      "how volumes are labelled",
 
-	"SELinuxOptions.level":                                 "the categories; a rule for each namespace's range follows",
 	"SeccompProfile.localhostProfile":                      "which of the profiles that the node's administrator installed",
 	"AppArmorProfile.localhostProfile":                     "which of the profiles that the node's administrator loaded",
 	"WindowsSecurityContextOptions.gmsaCredentialSpecName": "the GMSA webhook judges it",

@@ -7,12 +7,14 @@ type Kind uint8
 // The kinds of fact. What a value of each looks like stands behind it.
 const (
 	Privileged               Kind = iota // true, false
-	CapabilitiesAdd                      // a capability that no grant lifts
+	CapabilitiesAdd                      // a capability that neither a grant nor the image lifts
 	CapabilitiesGranted                  // a capability that a grant lifts for its container
+	CapabilitiesOfImage                  // a capability that the parameter capabilities.images lifts for its container's image
 	CapabilitiesDrop                     // the set of all capabilities that one container drops
 	SELinuxType                          // a type, never empty
 	SELinuxUser                          // a user, never empty
 	SELinuxRole                          // a role, never empty
+	SELinuxLevel                         // a level or a range of levels as it is written, never empty
 	HostNamespaces                       // "hostNetwork", "hostPID", "hostIPC": those that are shared
 	VolumeTypes                          // a volume source's name in the API, or "unknown"
 	HostPorts                            // a port, never 0
@@ -39,10 +41,12 @@ var kindNames = [kinds]string{
 	Privileged:               "privileged",
 	CapabilitiesAdd:          "capabilitiesAdd",
 	CapabilitiesGranted:      "capabilitiesGranted",
+	CapabilitiesOfImage:      "capabilitiesOfImage",
 	CapabilitiesDrop:         "capabilitiesDrop",
 	SELinuxType:              "selinuxType",
 	SELinuxUser:              "selinuxUser",
 	SELinuxRole:              "selinuxRole",
+	SELinuxLevel:             "selinuxLevel",
 	HostNamespaces:           "hostNamespaces",
 	VolumeTypes:              "volumeTypes",
 	HostPorts:                "hostPorts",

@@ -57,6 +57,9 @@ type PodSpec struct {
 	NodeSelector        map[string]string            `json:"nodeSelector,omitempty"`
 	Resources           *corev1.ResourceRequirements `json:"resources,omitempty"`
 	Overhead            corev1.ResourceList          `json:"overhead,omitempty"`
+
+	// ShareProcessNamespace is read by the injection decision alone.
+	ShareProcessNamespace *bool `json:"shareProcessNamespace,omitempty"`
 }
 
 // Container is the part that is read of a container, an init container or an

@@ -79,7 +79,7 @@ func (r *review) read(api reflect.Type, podWith func(reflect.Value) *Pod) {
 			without, with := reflect.New(api).Elem(), reflect.New(api).Elem()
 			at(without)
 			fill(at(with))
-			if Of(podWith(with), nil).Unchanged(Of(podWith(without), nil)) {
+			if Of(podWith(with), Environment{}).Unchanged(Of(podWith(without), Environment{})) {
 				r.ignored(typ.Name() + "." + jsonName(field))
 			}
 		}

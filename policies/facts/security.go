@@ -1,6 +1,7 @@
 package facts
 
 import (
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -11,6 +12,7 @@ const (
 	seLinuxTypeField  = "securityContext.seLinuxOptions.type"
 	seLinuxUserField  = "securityContext.seLinuxOptions.user"
 	seLinuxRoleField  = "securityContext.seLinuxOptions.role"
+	seLinuxLevelField = "securityContext.seLinuxOptions.level"
 	appArmorField     = "securityContext.appArmorProfile.type"
 	runAsNonRootField = "securityContext.runAsNonRoot"
 	runAsUserField    = "securityContext.runAsUser"
@@ -19,7 +21,7 @@ const (
 )
 
 // addPod adds what the pod spec itself says.
-func (f *Facts) addPod(spec *PodSpec) {
+func (f *Facts) addPod(spec *PodSpec, env *Environment) {
 	at := func(suffix string) place { return place{container: onPod, suffix: suffix} }
 	if spec.HostNetwork {
 		f.add(HostNamespaces, stringValue("hostNetwork"), at("hostNetwork"))
@@ -43,7 +45,7 @@ func (f *Facts) addPod(spec *PodSpec) {
 		f.add(Sysctls, stringValue(context.Sysctls[i].Name),
 			place{container: onPod, suffix: "securityContext.sysctls[*].name", item: i})
 	}
-	f.addSELinux(onPod, context.SELinuxOptions)
+	f.addSELinux(onPod, context.SELinuxOptions, "", env)
 	if context.AppArmorProfile != nil {
 		f.add(AppArmorTypes, stringValue(string(context.AppArmorProfile.Type)), at(appArmorField))
 	}
@@ -61,14 +63,20 @@ func (f *Facts) addPod(spec *PodSpec) {
 
 // addContainer adds what the container with the given index says; pod is the
 // pod's security context, nil where it has none.
-func (f *Facts) addContainer(index int, c *Container, pod *corev1.PodSecurityContext, identify Identify) {
+func (f *Facts) addContainer(index int, c *Container, pod *corev1.PodSecurityContext, env *Environment) {
 	at := func(suffix string) place { return place{container: index, suffix: suffix} }
 	var granted []corev1.Capability
+	var grantedType string
 	if strings.HasPrefix(c.Name, ReservedPrefix) {
-		ours, lifted := identify(c.Name)
-		if ours {
-			granted = lifted
-		} else {
+		ours := false
+		if env.Identify != nil {
+			ours, granted = env.Identify(c.Name)
+		}
+		if ours && env.GrantedType != nil {
+			grantedType = env.GrantedType(c.Name)
+		}
+		if !ours {
+			granted = nil
 			f.add(ReservedNames, stringValue(c.Name), at("name"))
 		}
 	}
@@ -86,8 +94,8 @@ func (f *Facts) addContainer(index int, c *Container, pod *corev1.PodSecurityCon
 	if context.Privileged != nil {
 		f.add(Privileged, boolValue(*context.Privileged), at("securityContext.privileged"))
 	}
-	f.addCapabilities(index, context.Capabilities, granted)
-	f.addSELinux(index, context.SELinuxOptions)
+	f.addCapabilities(index, context.Capabilities, granted, c.Image, env)
+	f.addSELinux(index, context.SELinuxOptions, grantedType, env)
 	if context.AppArmorProfile != nil {
 		f.add(AppArmorTypes, stringValue(string(context.AppArmorProfile.Type)), at(appArmorField))
 	}
@@ -110,27 +118,34 @@ func (f *Facts) addContainer(index int, c *Container, pod *corev1.PodSecurityCon
 	f.addHostProcess(index, context.WindowsOptions)
 }
 
-func (f *Facts) addCapabilities(index int, c *corev1.Capabilities, granted []corev1.Capability) {
+func (f *Facts) addCapabilities(index int, c *corev1.Capabilities, granted []corev1.Capability, image string, env *Environment) {
 	if c == nil {
 		c = &corev1.Capabilities{}
 	}
+	var ofImage []corev1.Capability
+	if len(c.Add) > 0 && env.OfImage != nil {
+		ofImage = env.OfImage(image)
+	}
 	for _, name := range c.Add {
 		kind := CapabilitiesAdd
-		for _, lifted := range granted {
-			if name == lifted {
-				kind = CapabilitiesGranted
-			}
+		switch {
+		case slices.Contains(granted, name):
+			kind = CapabilitiesGranted
+		case slices.Contains(ofImage, name):
+			kind = CapabilitiesOfImage
 		}
 		f.add(kind, stringValue(string(name)), place{container: index, suffix: "securityContext.capabilities.add"})
 	}
 	f.add(CapabilitiesDrop, listValue(c.Drop), place{container: index, suffix: "securityContext.capabilities.drop"})
 }
 
-func (f *Facts) addSELinux(container int, o *corev1.SELinuxOptions) {
+// addSELinux adds what the options say, but for a type that a grant lifts: the
+// grant's capabilities and uid 0 are what the level restricted refuses there.
+func (f *Facts) addSELinux(container int, o *corev1.SELinuxOptions, grantedType string, env *Environment) {
 	if o == nil {
 		return
 	}
-	if o.Type != "" {
+	if o.Type != "" && o.Type != grantedType {
 		f.add(SELinuxType, stringValue(o.Type), place{container: container, suffix: seLinuxTypeField})
 	}
 	if o.User != "" {
@@ -138,6 +153,13 @@ func (f *Facts) addSELinux(container int, o *corev1.SELinuxOptions) {
 	}
 	if o.Role != "" {
 		f.add(SELinuxRole, stringValue(o.Role), place{container: container, suffix: seLinuxRoleField})
+	}
+	if o.Level != "" {
+		level := stringValue(o.Level)
+		f.add(SELinuxLevel, level, place{container: container, suffix: seLinuxLevelField})
+		if env.Within == nil || env.Within(o.Level) {
+			f.levelsWithin = append(f.levelsWithin, level)
+		}
 	}
 }
 

@@ -143,3 +143,11 @@ func (v Value) term() *ast.Term {
 	}
 	return ast.NullTerm()
 }
+
+// Text returns the string that the value is, empty if it is none.
+func (v Value) Text() string {
+	if v.sort == text {
+		return v.text
+	}
+	return ""
+}

@@ -9,7 +9,8 @@
 # Allowed values: unset, empty, the parameter capabilities.allowedAdd, which is
 #   AUDIT_WRITE, CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, MKNOD,
 #   NET_BIND_SERVICE, SETFCAP, SETGID, SETPCAP, SETUID, SYS_CHROOT
-#   unless set; for a container of ours also what a grant lifts for it
+#   unless set; also what the parameter capabilities.images has for the
+#   container's image, and for a container of ours what a grant lifts for it
 # Pod Security check: capabilities_baseline
 #
 # Restricted: all are dropped, and only NET_BIND_SERVICE may be added. Windows
@@ -21,7 +22,7 @@
 #   spec.ephemeralContainers[*].securityContext.capabilities.drop
 # Allowed values:
 #   add: unset, empty, the parameter capabilities.allowedAddRestricted, which is
-#     NET_BIND_SERVICE unless set; no grant counts here
+#     NET_BIND_SERVICE unless set; neither a grant nor the image counts here
 #   drop: what includes ALL
 # Pod Security check: capabilities_restricted
 package policies
@@ -67,6 +68,21 @@ restricted contains ["capabilitiesAdd", name] if {
 restricted contains ["capabilitiesGranted", name] if {
 	input.windows == false
 	some name in input.capabilitiesGranted
+	not name in input.parameters.capabilities.allowedAddRestricted
+}
+
+# METADATA
+# title: Linux capabilities
+# custom:
+#   id: capabilities
+#   level: restricted
+#   checks: [capabilities_restricted]
+#   has: has {values}
+#   allowed: only {capabilities.allowedAddRestricted}
+#   fix: remove {values} from {field}
+restricted contains ["capabilitiesOfImage", name] if {
+	input.windows == false
+	some name in input.capabilitiesOfImage
 	not name in input.parameters.capabilities.allowedAddRestricted
 }
 

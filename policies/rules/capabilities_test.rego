@@ -25,6 +25,13 @@ test_baseline_follows_its_parameter if {
 
 test_baseline_allows_what_a_grant_lifts if policies.baseline == set() with input as facts({"capabilitiesGranted": {"BPF"}})
 
+test_baseline_allows_what_the_image_may_add if policies.baseline == set() with input as facts({"capabilitiesOfImage": {"NET_RAW"}})
+
+test_baseline_refuses_what_only_another_container_may_add if {
+	own := {"capabilitiesOfImage": {"NET_RAW"}, "capabilitiesAdd": {"NET_RAW"}}
+	policies.baseline == {["capabilitiesAdd", "NET_RAW"]} with input as facts(own)
+}
+
 test_baseline_asks_for_no_drop if policies.baseline == set() with input as facts({"capabilitiesDrop": {set()}})
 
 test_restricted_allows_only_net_bind_service if {
@@ -41,6 +48,10 @@ test_restricted_knows_no_grant if {
 	policies.restricted == {["capabilitiesGranted", "BPF"]} with input as facts({"capabilitiesGranted": {"BPF", "NET_BIND_SERVICE"}})
 }
 
+test_restricted_knows_no_image if {
+	policies.restricted == {["capabilitiesOfImage", "NET_RAW"]} with input as facts({"capabilitiesOfImage": {"NET_RAW", "NET_BIND_SERVICE"}})
+}
+
 test_restricted_wants_all_dropped if {
 	dropped := {set(), {"NET_RAW"}, {"all"}, {"ALL"}, {"ALL", "NET_RAW"}}
 	refused := {["capabilitiesDrop", set()], ["capabilitiesDrop", {"NET_RAW"}], ["capabilitiesDrop", {"all"}]}
@@ -48,6 +59,6 @@ test_restricted_wants_all_dropped if {
 }
 
 test_restricted_exempts_windows_pods if {
-	own := {"windows": true, "capabilitiesAdd": {"CHOWN"}, "capabilitiesGranted": {"BPF"}, "capabilitiesDrop": {set()}}
+	own := {"windows": true, "capabilitiesAdd": {"CHOWN"}, "capabilitiesGranted": {"BPF"}, "capabilitiesOfImage": {"NET_RAW"}, "capabilitiesDrop": {set()}}
 	policies.restricted == set() with input as facts(own)
 }

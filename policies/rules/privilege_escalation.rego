@@ -22,6 +22,5 @@ package policies
 #   fix: set {field} to false
 restricted contains ["allowPrivilegeEscalation", value] if {
 	input.windows == false
-	some value in input.allowPrivilegeEscalation
-	value != false
+	some value in (input.allowPrivilegeEscalation - {false})
 }

@@ -29,8 +29,7 @@ package policies
 #   fix: set {field} to "Default"
 baseline contains ["procMount", type] if {
 	input.userNamespace == false
-	some type in input.procMount
-	type != "Default"
+	some type in (input.procMount - {"Default"})
 }
 
 # METADATA
@@ -42,6 +41,5 @@ baseline contains ["procMount", type] if {
 #   allowed: only "Default" or unset
 #   fix: set {field} to "Default"
 restricted contains ["procMount", type] if {
-	some type in input.procMount
-	type != "Default"
+	some type in (input.procMount - {"Default"})
 }

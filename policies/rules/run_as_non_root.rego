@@ -24,6 +24,5 @@ package policies
 #   fix: set {field} to true
 restricted contains ["runAsNonRoot", value] if {
 	input.userNamespace == false
-	some value in input.runAsNonRoot
-	value != true
+	some value in (input.runAsNonRoot - {true})
 }
