@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"os"
+	"syscall"
 	"testing"
+	"time"
 
 	"sigs.k8s.io/yaml"
 )
@@ -30,6 +32,7 @@ func BenchmarkPage(b *testing.B) {
 	body = append(body, "]}"...)
 	judge := real(b, enforced)
 	b.SetBytes(int64(len(body)))
+	before := cpu(b)
 	for b.Loop() {
 		found := newFindings("apps", MaxResults)
 		if _, err := items(bytes.NewReader(body), func(pod json.RawMessage) error { return found.judge(b.Context(), judge, pod) }); err != nil {
@@ -39,5 +42,16 @@ func BenchmarkPage(b *testing.B) {
 			b.Fatalf("%d pods, %d undecided: %s", found.Pods, found.Undecided, found.Why)
 		}
 	}
-	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*Page), "us/pod")
+	b.ReportMetric(float64((cpu(b)-before).Microseconds())/float64(b.N*Page), "cpu-us/pod")
+}
+
+// cpu is what this process used. Unlike the time on the wall, it says the same
+// beside busy neighbours.
+func cpu(b *testing.B) time.Duration {
+	b.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
