@@ -82,11 +82,12 @@ func (o *checker) pod(ctx context.Context, c *cluster, p *pod) error {
 		return err
 	}
 	result, err := o.evaluator.Evaluate(ctx, policies.Request{
-		Namespace: p.namespace,
-		Modes:     modes,
-		Pod:       f.Pod,
-		Reserved:  inject.Identify(f),
-		FieldPath: p.manifest.FieldPath,
+		Namespace:            p.namespace,
+		Modes:                modes,
+		NamespaceAnnotations: f.Namespace.Annotations,
+		Pod:                  f.Pod,
+		Reserved:             inject.Identify(f),
+		FieldPath:            p.manifest.FieldPath,
 	})
 	if err != nil {
 		return fmt.Errorf("%s: %w", p.name(), err)

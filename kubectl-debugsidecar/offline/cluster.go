@@ -107,7 +107,8 @@ func (c *cluster) know(o *manifest.Object) (known bool, err error) {
 		if err := decode(o.Content, &ns); err != nil {
 			return true, fmt.Errorf("%s: %s can't be read: %w", o.At, o, err)
 		}
-		c.namespace(ns.Name).Labels = ns.Labels
+		known := c.namespace(ns.Name)
+		known.Labels, known.Annotations = ns.Labels, ns.Annotations
 		c.declared[ns.Name] = true
 		return true, nil
 	case "LimitRange", "ResourceQuota":
@@ -186,6 +187,7 @@ func (c *cluster) facts(p *pod) (inject.Facts, error) {
 		Namespace: ns,
 		Cluster:   c.config.Cluster(c.options.nativeSidecars, ""),
 		Profiles:  c.config.Profiles,
+		SELinux:   c.config.Parameters.SELinux(p.namespace, ns.Annotations),
 		Full: func() (*corev1.Pod, error) {
 			full := &corev1.Pod{}
 			return full, decode(p.manifest.Content, full)

@@ -13,6 +13,7 @@ type Metrics struct {
 	injections *prometheus.CounterVec
 	violations *prometheus.CounterVec
 	panics     prometheus.Counter
+	exemptions *prometheus.CounterVec
 	entries    *prometheus.CounterVec
 	unasked    *prometheus.CounterVec
 }
@@ -31,12 +32,16 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		}, []string{"outcome", "profile"}),
 		violations: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "debugsidecar_policy_violations_total",
-			Help: "Violations found, by rule and what they led to (deny, warn, audit). Dry runs are not counted.",
+			Help: "Violations found, by rule and what they led to (deny, warn, audit, trim, exempt). Dry runs are not counted.",
 		}, []string{"rule", "action"}),
 		panics: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "debugsidecar_admission_panics_total",
 			Help: "Reviews that made the webhook panic. Any is a bug.",
 		}),
+		exemptions: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "debugsidecar_policy_exemptions_total",
+			Help: "Requests that an exemption let through, by its parameter (users, serviceAccounts, namespaces, runtimeClasses). Dry runs are not counted.",
+		}, []string{"by"}),
 		entries: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "debugsidecar_kernel_tier_entries_total",
 			Help: "Requests to get into a container of the kernel tier, by the way (exec, attach, ephemeralcontainers) and outcome (denied, listed). Dry runs are not counted.",
@@ -49,7 +54,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	for _, path := range []string{mutatePath, validatePath, connectPath} {
 		m.unasked.WithLabelValues(path)
 	}
-	r.MustRegister(m.seconds, m.injections, m.violations, m.panics, m.entries, m.unasked)
+	r.MustRegister(m.seconds, m.injections, m.violations, m.exemptions, m.panics, m.entries, m.unasked)
 	return m
 }
 

@@ -47,11 +47,25 @@ func Mutate(d Deps) http.Handler {
 }
 
 func (d Deps) mutate(ctx context.Context, r *request) (response, error) {
-	if r.Operation != "CREATE" || !r.isPod() || r.SubResource != "" || r.pod.Pod == nil {
-		return d.passUnasked(mutatePath), nil // we are registered for the creation of pods only
+	creates := r.Operation == "CREATE" && r.SubResource == ""
+	debugs := r.Operation == "UPDATE" && r.SubResource == "ephemeralcontainers"
+	if !r.isPod() || r.pod.Pod == nil || !creates && !debugs {
+		return d.passUnasked(mutatePath), nil
 	}
 	c := d.Config()
 	f := d.facts(r, r.pod.Pod, d.Namespaces.Namespace(ctx, r.Namespace), c)
+	// What a pod is given, it is given at its creation: the field can't change.
+	if f.SELinux.Fill = f.SELinux.Fill && creates; f.SELinux.Fill {
+		whole, err := decode[identifiedContainer, judgedVolume](r.body)
+		if err != nil {
+			return response{}, err
+		}
+		f.Pod = whole.pod.Pod
+	}
+	d.addViolations(ctx, r, &f)
+	if !creates || !inject.Asked(r.pod.Pod, f.Namespace.Labels) {
+		return d.carryOut(r, inject.Amend(f)), nil
+	}
 	if d.isCanary(r, c) {
 		f.Profiles, f.Stable = c.Canary, c.Profiles
 	}
@@ -59,15 +73,21 @@ func (d Deps) mutate(ctx context.Context, r *request) (response, error) {
 	if !r.DryRun {
 		d.Metrics.injections.WithLabelValues(decision.Code, knownProfile(c, decision.Profile)).Inc()
 	}
+	return d.carryOut(r, decision), nil
+}
+
+// carryOut answers with what was decided.
+func (d Deps) carryOut(r *request, decision *inject.Decision) response {
 	if decision.Refused != "" {
-		return deny("debugsidecar: " + decision.Refused), nil
+		return deny("debugsidecar: " + decision.Refused)
 	}
 	resp := allow()
 	resp.Warnings = decision.Warnings
 	if ops := decision.Patch(); len(ops) > 0 {
 		resp.Patch, resp.PatchType = encodePatch(ops), "JSONPatch"
 	}
-	return resp, nil
+	d.recordTrims(r, decision, &resp)
+	return resp
 }
 
 // isCanary says whether a pod's owner belongs to the share that gets the canary.
@@ -97,6 +117,7 @@ func (d Deps) facts(r *request, pod *facts.Pod, ns inject.Namespace, c *config.S
 		Namespace: ns,
 		Cluster:   c.Cluster(d.NativeSidecars, d.OwnNamespace),
 		Profiles:  c.Profiles,
+		SELinux:   c.Parameters.SELinux(r.Namespace, ns.Annotations),
 		Full:      func() (*corev1.Pod, error) { return r.fullPod() },
 	}
 }

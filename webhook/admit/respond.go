@@ -25,6 +25,8 @@ func respond(result policies.Result, problems []string, isPod bool, modes polici
 		switch {
 		case v.Action == policies.Deny && isPod:
 			denied.add(sentence(v))
+		case v.Action == policies.Deny && len(v.Trim) > 0:
+			warned.add(fmt.Sprintf("its pods would lose %q: %s", v.Trim, sentence(v)))
 		case v.Action == policies.Deny:
 			warned.add("its pods would be denied: " + sentence(v))
 		case v.Action == policies.Warn:
@@ -41,9 +43,38 @@ func respond(result policies.Result, problems []string, isPod bool, modes polici
 		resp.Warnings = append(resp.Warnings, "debugsidecar: "+w)
 	}
 	if audited.count > 0 {
-		resp.AuditAnnotations = map[string]string{"violations": strings.Join(audited.all(), "; ")}
+		resp.audit("violations", audited)
+	}
+	if result.Exemption != nil {
+		resp.exempt(result.Exemption)
 	}
 	return resp
+}
+
+// exempt says which exemption was used, and what it let through.
+func (r *response) exempt(e *policies.Exemption) {
+	var through sentences
+	denied := 0
+	for _, v := range e.Violations {
+		if v.Action == policies.Deny {
+			denied++
+		}
+		through.add(sentence(v))
+	}
+	r.setAudit("exemption", e.String())
+	r.audit("exempted-violations", through)
+	if denied > 0 {
+		r.Warnings = append(r.Warnings, fmt.Sprintf("debugsidecar: let through, for the policy's parameter %s; otherwise it would be denied (%d violations): %s", e, denied, through.first[0]))
+	}
+}
+
+func (r *response) audit(key string, all sentences) { r.setAudit(key, strings.Join(all.all(), "; ")) }
+
+func (r *response) setAudit(key, value string) {
+	if r.AuditAnnotations == nil {
+		r.AuditAnnotations = map[string]string{}
+	}
+	r.AuditAnnotations[key] = value
 }
 
 // sentence says what is wrong, by which rule, and what to change.

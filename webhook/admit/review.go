@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/debugsidecar/debugsidecar/policies"
 	"github.com/debugsidecar/debugsidecar/policies/facts"
 )
 
@@ -19,6 +20,7 @@ type request struct {
 	Namespace   string                      `json:"namespace"`
 	Operation   string                      `json:"operation"`
 	DryRun      bool                        `json:"dryRun"`
+	UserInfo    policies.User               `json:"userInfo"`
 
 	pod, old   subject
 	connection *connection // of /connect alone

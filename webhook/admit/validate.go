@@ -25,11 +25,21 @@ func (d Deps) validate(ctx context.Context, r *request) (response, error) {
 		return response{}, err
 	}
 	if !r.DryRun {
-		for _, v := range found.result.Violations {
-			d.Metrics.violations.WithLabelValues(v.Rule, string(v.Action)).Inc()
-		}
+		d.count(found.result)
 	}
 	return respond(found.result, found.problems, r.isPod(), found.modes), nil
+}
+
+func (d Deps) count(result policies.Result) {
+	for _, v := range result.Violations {
+		d.Metrics.violations.WithLabelValues(v.Rule, string(v.Action)).Inc()
+	}
+	if e := result.Exemption; e != nil {
+		d.Metrics.exemptions.WithLabelValues(e.By).Inc()
+		for _, v := range e.Violations {
+			d.Metrics.violations.WithLabelValues(v.Rule, "exempt").Inc()
+		}
+	}
 }
 
 // evaluation is what the rules found, and by which levels they looked.
@@ -47,23 +57,41 @@ func (d Deps) evaluate(ctx context.Context, r *request) (evaluation, error) {
 		// the API server does what the entry's failurePolicy says.
 		return evaluation{}, fmt.Errorf("the labels of namespace %s could not be read in time", r.Namespace)
 	}
+	annotations, err := d.annotations(ctx, r.Namespace)
+	if err != nil {
+		return evaluation{}, err
+	}
 	modes, problems := policies.ModesOf(labels, d.Config().File.Policy.Default)
 	reserved, err := d.identities(ctx, r)
 	if err != nil {
 		return evaluation{}, err
 	}
 	result, err := d.Policies.Evaluate(ctx, policies.Request{
-		Namespace: r.Namespace,
-		Modes:     modes,
-		Pod:       r.pod.Pod,
-		Old:       r.old.Pod,
-		Reserved:  reserved,
-		FieldPath: r.pod.path,
+		Namespace:            r.Namespace,
+		Modes:                modes,
+		NamespaceAnnotations: annotations,
+		User:                 r.UserInfo,
+		Pod:                  r.pod.Pod,
+		Old:                  r.old.Pod,
+		Reserved:             reserved,
+		FieldPath:            r.pod.path,
 	})
 	if err != nil {
 		return evaluation{}, fmt.Errorf("evaluating the policies: %w", err)
 	}
 	return evaluation{result, modes, problems}, nil
+}
+
+// annotations returns those of a namespace, where the parameters make them count.
+func (d Deps) annotations(ctx context.Context, namespace string) (map[string]string, error) {
+	if !d.Config().Parameters.ReadAnnotations(namespace) {
+		return nil, nil
+	}
+	ns := d.Namespaces.Namespace(ctx, namespace)
+	if ns.Unknown {
+		return nil, fmt.Errorf("the annotations of namespace %s could not be read in time", namespace)
+	}
+	return ns.Annotations, nil
 }
 
 // isJudged says whether the rules judge such requests at all. Others are not

@@ -3,6 +3,7 @@ package inject
 import (
 	"strings"
 
+	"github.com/debugsidecar/debugsidecar/policies/facts"
 	"github.com/debugsidecar/debugsidecar/webhook/inject/profile"
 )
 
@@ -17,11 +18,45 @@ import (
 //
 // On top of that a pod is left alone where a sidecar could harm it: see the
 // checks, in their order, below.
-func Decide(f Facts) *Decision { return decide(f, true) }
+//
+// Besides, a pod may get the SELinux level of its namespace, with a sidecar or
+// without; see fillLevel. And it may lose capabilities; see trim.
+func Decide(f Facts) *Decision {
+	d := decide(f, true)
+	if d.Code != codeExcluded && d.Code != codeRefused {
+		d.trim(f)
+	}
+	return d
+}
 
-// decide leaves the namespace's limits out where the pod was admitted already:
-// quotas then count it, and LimitRanges may have come later.
-func decide(f Facts, withLimits bool) *Decision {
+// Amend is Decide for a pod for which nobody asks: what the pod is given and what
+// it loses, and nothing about sidecars.
+func Amend(f Facts) *Decision {
+	d := &Decision{}
+	if why := leftAlone(f); why != "" {
+		d.skip(codeExcluded, "excluded", why)
+		return d
+	}
+	d.skip(codeNotWanted, "label", "nobody asks for a sidecar")
+	d.fillLevel(f)
+	d.trim(f)
+	return d
+}
+
+// Asked says whether a label asks for a sidecar, so that the pod is to be decided
+// about. The chart's selectors say the same.
+func Asked(pod *facts.Pod, namespaceLabels map[string]string) bool {
+	own, has := pod.Metadata.Labels[Label]
+	if !has {
+		own, has = namespaceLabels[Label]
+	}
+	return has && own != Disabled
+}
+
+// decide leaves out what depends on more than the pod where that was admitted
+// already: quotas then count it, LimitRanges may have come later, and its SELinux
+// level is what it is.
+func decide(f Facts, isNew bool) *Decision {
 	d := &Decision{Steps: make([]Step, 0, stepsOfAnInjection)}
 	if why := leftAlone(f); why != "" {
 		d.skip(codeExcluded, "excluded", why)
@@ -38,7 +73,10 @@ func decide(f Facts, withLimits bool) *Decision {
 		d.Refused = foreign
 		return d
 	}
-	p := d.plan(f, e, withLimits)
+	if !isNew {
+		f.SELinux.Fill = false
+	}
+	p := d.plan(f, e, d.fillLevel(f), isNew)
 	if p == nil {
 		d.removeFrom(f, e)
 		return d
@@ -57,10 +95,10 @@ func decide(f Facts, withLimits bool) *Decision {
 }
 
 // stepsOfAnInjection is how many steps an injection has at most.
-const stepsOfAnInjection = 10
+const stepsOfAnInjection = 11
 
 // plan returns nil if there is to be no sidecar; d says why.
-func (d *Decision) plan(f Facts, e *existing, withLimits bool) *plan {
+func (d *Decision) plan(f Facts, e *existing, level string, withLimits bool) *plan {
 	name := d.wanted(f)
 	if name == "" {
 		return nil
@@ -85,7 +123,9 @@ func (d *Decision) plan(f Facts, e *existing, withLimits bool) *plan {
 	if in.Placement, ok = d.placement(f, pr); !ok {
 		return nil
 	}
-	in.Tier = d.tier(f, pr)
+	if in.Tier = d.tier(f, pr); in.Tier == profile.Kernel && pr.SELinuxType != "" {
+		d.seLinuxType, in.SELinuxLevel = pr.SELinuxType, level
+	}
 	if in.Port, ok = freePort(f.Pod, e); !ok {
 		d.skip(codeRequirement, "port", "the pod's containers declare every port there is")
 		return nil

@@ -1,6 +1,7 @@
 package inject
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/debugsidecar/debugsidecar/webhook/inject/profile"
@@ -38,6 +39,9 @@ type Decision struct {
 	// Reason is the whole decision in a sentence.
 	Reason string `json:"reason"`
 	Steps  []Step `json:"steps"`
+	// Level is the SELinux level that the pod is given; empty where it is given
+	// none.
+	Level string `json:"seLinuxLevel,omitempty"`
 
 	// Refused is why the pod can't be admitted at all: it uses names that are
 	// reserved for what the webhook renders.
@@ -47,13 +51,27 @@ type Decision struct {
 	// Code is the decision in a word, for a metric's label: injected,
 	// unchanged, refused or what stood in the way.
 	Code string `json:"-"`
+	// Trimmed is how many containers lose capabilities that they may not add.
+	Trimmed int `json:"-"`
 
-	patch []Operation
+	// What becomes of the pod itself stands apart from the sidecar: what is ours
+	// is told by the sidecar alone. It comes first, since its paths have indexes
+	// that count before the sidecar is placed.
+	podPatch []Operation
+	patch    []Operation
+	// seLinuxType is the type that the sidecar's profile names; of the kernel tier
+	// only.
+	seLinuxType string
 }
 
 // Patch returns the JSON Patch operations (RFC 6902) that carry the decision
 // out; none if the pod is as it should be.
-func (d *Decision) Patch() []Operation { return d.patch }
+func (d *Decision) Patch() []Operation {
+	if len(d.podPatch) == 0 {
+		return d.patch
+	}
+	return slices.Concat(d.podPatch, d.patch)
+}
 
 func (d *Decision) ok(check, detail string) {
 	d.Steps = append(d.Steps, Step{check, true, detail})

@@ -9,6 +9,7 @@ package inject
 import (
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/debugsidecar/debugsidecar/policies"
 	"github.com/debugsidecar/debugsidecar/policies/facts"
 	"github.com/debugsidecar/debugsidecar/webhook/inject/profile"
 )
@@ -27,6 +28,10 @@ type Facts struct {
 	Namespace Namespace
 	Cluster   Cluster
 	Profiles  *profile.Set
+	// SELinux says which levels the namespace's pods may have, and whether this
+	// pod is to be filled in; then the pod needs its containers' security contexts
+	// and its volumes' claims.
+	SELinux policies.SELinux
 	// Stable are what Profiles would be but for a canary; nil if there is none for
 	// this pod.
 	Stable *profile.Set
@@ -34,12 +39,18 @@ type Facts struct {
 	// fields. It is asked for only if one of them has a name under our reserved
 	// prefix; without it, the facts need their names alone.
 	Full func() (*corev1.Pod, error)
+	// Violations are what the rules find in the pod, if the policy's parameters
+	// say that it is to be trimmed rather than denied. Judged is the pod that they
+	// are about: the same one, with its capabilities.
+	Violations []policies.Violation
+	Judged     *facts.Pod
 }
 
 // Namespace is what is known of the pod's namespace.
 type Namespace struct {
-	Name   string
-	Labels map[string]string
+	Name        string
+	Labels      map[string]string
+	Annotations map[string]string
 	// Unknown says that the labels, limits and quotas could not be read, for
 	// example because a cache was not filled yet. Nothing is guessed then: the
 	// pod gets the user tier at most, and none where limits could refuse it.

@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 
+	"github.com/debugsidecar/debugsidecar/policies"
 	"github.com/debugsidecar/debugsidecar/policies/facts"
 	"github.com/debugsidecar/debugsidecar/webhook/inject"
 	"github.com/debugsidecar/debugsidecar/webhook/inject/profile"
@@ -95,6 +96,7 @@ type world struct {
 	cluster   inject.Cluster
 	namespace inject.Namespace
 	profiles  *profile.Set
+	seLinux   policies.SELinux
 }
 
 func worldOf(c inject.Cluster, labels map[string]string) world {
@@ -114,7 +116,7 @@ func (w world) facts(t tb, pod []byte) inject.Facts {
 		t.Fatalf("reading the pod: %v", err)
 	}
 	return inject.Facts{
-		Pod: read, Namespace: w.namespace, Cluster: w.cluster, Profiles: w.profiles,
+		Pod: read, Namespace: w.namespace, Cluster: w.cluster, Profiles: w.profiles, SELinux: w.seLinux,
 		Full: func() (*corev1.Pod, error) {
 			whole := &corev1.Pod{}
 			return whole, json.Unmarshal(pod, whole)

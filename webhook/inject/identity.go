@@ -20,7 +20,11 @@ func Identify(f Facts) map[string]policies.Identity {
 	out := make(map[string]policies.Identity, len(e.names))
 	d := decide(f, false)
 	for _, name := range e.names {
-		out[name] = d.identity(name)
+		id := d.identity(name)
+		if why := e.notAlone(name, d.Tier); id.Ours && why != "" {
+			id = policies.Identity{Drifted: true, Why: why}
+		}
+		out[name] = id
 	}
 	return out
 }
@@ -39,7 +43,7 @@ func (d *Decision) identity(container string) policies.Identity {
 	}
 	id := policies.Identity{Ours: true}
 	if d.Tier == string(profile.Kernel) {
-		id.Capabilities = profile.KernelCapabilities()
+		id.Capabilities, id.SELinuxType = profile.KernelCapabilities(), d.seLinuxType
 	}
 	return id
 }

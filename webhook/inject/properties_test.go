@@ -1,6 +1,7 @@
 package inject_test
 
 import (
+	"encoding/json"
 	"reflect"
 	"slices"
 	"strings"
@@ -141,8 +142,21 @@ func admitted(t *rapid.T, pod *corev1.Pod) {
 		}
 	}
 	if token {
-		pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: "kube-api-access-abcde"})
+		pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: "kube-api-access-abcde", VolumeSource: tokenVolume()})
 	}
+}
+
+// tokenVolume is what the plug-in ServiceAccount makes.
+func tokenVolume() (v corev1.VolumeSource) {
+	err := json.Unmarshal([]byte(`{"projected": {"defaultMode": 420, "sources": [
+		{"serviceAccountToken": {"expirationSeconds": 3607, "path": "token"}},
+		{"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
+		{"downwardAPI": {"items": [{"path": "namespace", "fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.namespace"}}]}}
+	]}}`), &v)
+	if err != nil {
+		panic(err)
+	}
+	return v
 }
 
 func TestMutationIsIdempotentAmongOtherMutators(t *testing.T) {

@@ -40,6 +40,10 @@ func kernelRefused(f Facts, profileName string) string {
 		return "the namespace enforces our policy's level restricted, which allows no uid 0"
 	case class != nil && *class != "" && !slices.Contains(f.Cluster.HostKernelRuntimeClasses, *class):
 		return "RuntimeClass " + *class + " is not known to share the node's kernel"
+	case f.Pod.Spec.HostPID:
+		return "the pod shares the node's processes (hostPID)"
+	case f.Pod.Spec.ShareProcessNamespace != nil && *f.Pod.Spec.ShareProcessNamespace:
+		return "the pod's containers share their processes (shareProcessNamespace), so that others could signal and trace the sidecar"
 	case f.Pod.Spec.HostUsers != nil && !*f.Pod.Spec.HostUsers:
 		return "the pod has a user namespace (hostUsers: false)"
 	}

@@ -52,6 +52,8 @@ func TestKernelTierGivesWay(t *testing.T) {
 		{"policy misspelt", granted, func(w *world) { w.namespace.Labels = policy("of") }, app("video-probe"), "policy's level restricted"},
 		{"policy's default", granted, func(w *world) { w.cluster.PolicyDefault = "restricted" }, app("video-probe"), "policy's level restricted"},
 		{"other RuntimeClass", granted, nil, app("video-probe", func(p *corev1.Pod) { p.Spec.RuntimeClassName = &gvisor }), "RuntimeClass gvisor"},
+		{"shared processes", granted, nil, app("video-probe", func(p *corev1.Pod) { yes := true; p.Spec.ShareProcessNamespace = &yes }), "shareProcessNamespace"},
+		{"the node's processes", granted, nil, app("video-probe", func(p *corev1.Pod) { p.Spec.HostPID = true }), "hostPID"},
 		{"user namespace", granted, nil, app("video-probe", func(p *corev1.Pod) { p.Spec.HostUsers = &no }), "hostUsers: false"},
 	}
 	for _, c := range cases {

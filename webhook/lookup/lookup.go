@@ -38,7 +38,7 @@ func (c *Cluster) Namespace(ctx context.Context, name string) inject.Namespace {
 			return inject.Namespace{Name: name, Unknown: true}
 		}
 	}
-	out := inject.Namespace{Name: name, Labels: ns.Labels}
+	out := inject.Namespace{Name: name, Labels: ns.Labels, Annotations: ns.Annotations}
 	var limits corev1.LimitRangeList
 	var quotas corev1.ResourceQuotaList
 	if from.List(ctx, &limits, client.InNamespace(name)) != nil || from.List(ctx, &quotas, client.InNamespace(name)) != nil {

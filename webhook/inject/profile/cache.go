@@ -42,8 +42,9 @@ type cacheKey struct {
 	port        int32
 	resources   Resources
 	hostNetwork bool
+	level       string
 }
 
 func (in Input) key() cacheKey {
-	return cacheKey{in.Variant, in.Params.key, in.Port, in.Resources, in.HostNetwork}
+	return cacheKey{in.Variant, in.Params.key, in.Port, in.Resources, in.HostNetwork, in.SELinuxLevel}
 }

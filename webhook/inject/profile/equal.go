@@ -3,6 +3,7 @@ package profile
 import (
 	"bytes"
 	"encoding/json"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -15,8 +16,8 @@ const serviceAccountPath = "/var/run/secrets/kubernetes.io/serviceaccount"
 
 // Equals says whether c is this sidecar's container, but for what the API server
 // itself is known to change: the service account's token mount (plug-in
-// ServiceAccount), the pull policy (AlwaysPullImages), further resources
-// (LimitRanger) and a digest for the same repository. Its defaults change
+// ServiceAccount), the pull policy (AlwaysPullImages), further resources other
+// than devices (LimitRanger) and a digest for the same repository. Its defaults change
 // nothing, because a sidecar is rendered with them.
 func (s *Sidecar) Equals(c *corev1.Container) bool {
 	want, got := &s.Container, *c
@@ -45,23 +46,29 @@ func encodesAs(v any, data []byte) bool {
 
 // withoutToken leaves out the service account's token.
 func withoutToken(mounts []corev1.VolumeMount) []corev1.VolumeMount {
-	isToken := func(m corev1.VolumeMount) bool {
-		return m.MountPath == serviceAccountPath && strings.HasPrefix(m.Name, "kube-api-access-") && m.ReadOnly
-	}
+	isToken := func(m corev1.VolumeMount) bool { return IsTokenMount(&m) }
 	if !slices.ContainsFunc(mounts, isToken) {
 		return mounts
 	}
 	return slices.DeleteFunc(slices.Clone(mounts), isToken)
 }
 
-// only leaves the keys of list that want has.
+// IsTokenMount says whether a mount is, by its form, that of the service
+// account's token. Which volume it mounts is another question.
+func IsTokenMount(m *corev1.VolumeMount) bool {
+	return strings.HasPrefix(m.Name, "kube-api-access-") &&
+		reflect.DeepEqual(*m, corev1.VolumeMount{Name: m.Name, ReadOnly: true, MountPath: serviceAccountPath})
+}
+
+// only leaves the keys of list that want has, and those that say more than how
+// much: an extended resource (its name has a domain) can be a device.
 func only(list, want corev1.ResourceList) corev1.ResourceList {
 	if len(list) <= len(want) {
 		return list
 	}
 	out := corev1.ResourceList{}
-	for name := range want {
-		if q, ok := list[name]; ok {
+	for name, q := range list {
+		if _, ok := want[name]; ok || strings.Contains(string(name), "/") {
 			out[name] = q
 		}
 	}

@@ -53,6 +53,14 @@ func TestSidecarIsRecognisedAfterWhatTheAPIServerChanges(t *testing.T) {
 			m.Name = "data"
 			c.VolumeMounts = append(c.VolumeMounts, m)
 		}, false},
+		{"a part of something at the token's path", func(c *corev1.Container) {
+			m := token
+			m.SubPath = "evil"
+			c.VolumeMounts = append(c.VolumeMounts, m)
+		}, false},
+		{"a device", func(c *corev1.Container) {
+			c.Resources.Requests["example.com/gpu"], c.Resources.Limits["example.com/gpu"] = resource.MustParse("1"), resource.MustParse("1")
+		}, false},
 		{"other resources", func(c *corev1.Container) { c.Resources.Requests["cpu"] = resource.MustParse("1") }, false},
 		{"resources taken away", func(c *corev1.Container) { c.Resources = corev1.ResourceRequirements{} }, false},
 		{"claims", func(c *corev1.Container) { c.Resources.Claims = []corev1.ResourceClaim{{Name: "gpu"}} }, false},

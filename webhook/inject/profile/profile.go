@@ -65,6 +65,9 @@ type Profile struct {
 	Requires []Requirement
 	// HostNetwork says whether pods in the host's network namespace are joined.
 	HostNetwork bool
+	// SELinuxType is the type of the container in the kernel tier; empty leaves it
+	// to the pod and the runtime.
+	SELinuxType string
 	// Revision names the content: 12 hexadecimal digits of a SHA-256 over the
 	// file and the settings.
 	Revision string
@@ -90,6 +93,7 @@ type file struct {
 		Placement   Placement       `json:"placement,omitempty"`
 		Tiers       []Tier          `json:"tiers,omitempty"`
 		HostNetwork bool            `json:"hostNetwork,omitempty"`
+		SELinuxType string          `json:"seLinuxType,omitempty"`
 		Requires    []Requirement   `json:"requires,omitempty"`
 		Parameters  json.RawMessage `json:"parameters,omitempty"`
 		Template    string          `json:"template"`
@@ -110,6 +114,7 @@ func Load(source string, data []byte, settings Settings) (*Profile, error) {
 		Tiers:       f.Spec.Tiers,
 		Requires:    f.Spec.Requires,
 		HostNetwork: f.Spec.HostNetwork,
+		SELinuxType: f.Spec.SELinuxType,
 		Source:      source,
 		cache:       newBounded[cacheKey, *Sidecar](),
 	}
@@ -167,6 +172,9 @@ func (p *Profile) checkHeader(f file) *problem {
 	}
 	if !slices.Contains(p.Tiers, User) {
 		return problemAt("spec.tiers", "user is missing: a pod without a grant needs it")
+	}
+	if problem := p.checkSELinuxType(); problem != nil {
+		return problem
 	}
 	for i, r := range p.Requires {
 		if problem := r.check(); problem != nil {

@@ -33,6 +33,9 @@ type Input struct {
 	// HostNetwork says that the pod shares its host's network: then no port is
 	// declared, because the scheduler would reserve it on the node.
 	HostNetwork bool
+	// SELinuxLevel is the pod's level. A container that names its SELinux type
+	// stands apart from the pod's options, and so has to name the level as well.
+	SELinuxLevel string
 }
 
 // Sidecar is what a profile renders: one container and its volumes, as the API
@@ -76,7 +79,7 @@ func (p *Profile) Render(in Input) (*Sidecar, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := finish(pod, in)
+	s, err := p.finish(pod, in)
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +91,7 @@ func (p *Profile) Render(in Input) (*Sidecar, error) {
 
 // finish applies the API's defaults and the QoS class, checks what parameters
 // could have made invalid, and encodes.
-func finish(pod *partialPod, in Input) (*Sidecar, error) {
+func (p *Profile) finish(pod *partialPod, in Input) (*Sidecar, error) {
 	if len(pod.Containers) != 1 {
 		return nil, fmt.Errorf("the template renders %d containers, want one", len(pod.Containers))
 	}
@@ -101,6 +104,7 @@ func finish(pod *partialPod, in Input) (*Sidecar, error) {
 	if err := checkParameterised(c); err != nil {
 		return nil, err
 	}
+	p.setSELinux(c, in)
 	fitQOS(&c.Resources, in.Resources)
 	if in.HostNetwork {
 		c.Ports = nil
