@@ -281,7 +281,68 @@ func seedPods(t testing.TB) []*corev1.Pod {
 			all = append(all, fixture.pod)
 		}
 	}
-	return append(all, ingestCorePod(t), hiddenDrop())
+	return append(all, ingestCorePod(t), hiddenDrop(), everythingWrong())
+}
+
+// everythingWrong is a pod that breaks every rule, in each list of containers.
+func everythingWrong() *corev1.Pod {
+	bad := corev1.Container{
+		Name:          "app",
+		Ports:         []corev1.ContainerPort{{HostPort: 80}},
+		LivenessProbe: &corev1.Probe{ProbeHandler: corev1.ProbeHandler{TCPSocket: &corev1.TCPSocketAction{Host: "example.com"}}},
+		SecurityContext: &corev1.SecurityContext{
+			Privileged:      ptr(true),
+			ProcMount:       ptr(corev1.UnmaskedProcMount),
+			Capabilities:    &corev1.Capabilities{Add: []corev1.Capability{"SYS_ADMIN"}},
+			RunAsUser:       ptr(int64(0)),
+			SELinuxOptions:  &corev1.SELinuxOptions{Type: "spc_t", User: "u", Role: "r", Level: "s0:c1,c2"},
+			SeccompProfile:  &corev1.SeccompProfile{Type: "Unconfined"},
+			AppArmorProfile: &corev1.AppArmorProfile{Type: "Unconfined"},
+			WindowsOptions:  &corev1.WindowsSecurityContextOptions{HostProcess: ptr(true)},
+		},
+	}
+	pod := &corev1.Pod{Spec: corev1.PodSpec{
+		Containers: []corev1.Container{bad}, InitContainers: []corev1.Container{bad},
+		EphemeralContainers: []corev1.EphemeralContainer{{EphemeralContainerCommon: corev1.EphemeralContainerCommon(bad)}},
+		Volumes:             []corev1.Volume{{Name: "a", VolumeSource: corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: "/"}}}},
+		HostNetwork:         true,
+		SecurityContext:     &corev1.PodSecurityContext{Sysctls: []corev1.Sysctl{{Name: "kernel.msgmax"}}},
+	}}
+	pod.Annotations = map[string]string{"container.apparmor.security.beta.kubernetes.io/app": "unconfined"}
+	return pod
+}
+
+// What the fuzz targets begin with reaches every rule: denied and not, and where
+// a rule is about containers, in each of their lists.
+func TestTheSeedsReachEveryRuleInEveryListOfContainers(t *testing.T) {
+	evaluator, oracle := newFuzzed(t), newOracle(t)
+	denied, passed, reached := map[string]bool{}, map[string]bool{}, map[string]bool{}
+	for _, pod := range seedPods(t) {
+		result := comparePod(t, evaluator, oracle, append([]byte{0}, podbytes.Encode(pod)...))
+		got := strongest(result)
+		for _, rule := range oracle.rules {
+			denied[rule] = denied[rule] || got[rule] == policies.Deny
+			passed[rule] = passed[rule] || got[rule] == ""
+		}
+		for _, v := range result.Violations {
+			list, _, _ := strings.Cut(strings.TrimPrefix(v.Field, "spec."), "[")
+			reached[v.Rule+" "+list] = true
+		}
+	}
+	for _, rule := range oracle.rules {
+		if !denied[rule] || !passed[rule] {
+			t.Errorf("%s: denied is %v, passed is %v", rule, denied[rule], passed[rule])
+		}
+		lists := []string{"containers", "initContainers", "ephemeralContainers"}
+		if rule == "host-namespaces" || rule == "sysctls" || rule == "volumes" {
+			continue // about the pod alone
+		}
+		for _, list := range lists {
+			if !reached[rule+" "+list] {
+				t.Errorf("%s: no seed reaches it in %s", rule, list)
+			}
+		}
+	}
 }
 
 // hiddenDrop is a pod that drops one capability with a zero byte in its name.
