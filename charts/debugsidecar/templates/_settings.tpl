@@ -6,6 +6,17 @@ policy.default. YAML reads an unquoted off as false, which means the same.
 {{- end -}}
 
 {{/*
+The parameters of the rules, as JSON. policy.capabilities.trim is one of them.
+*/}}
+{{- define "debugsidecar.parameters" -}}
+{{- $parameters := .Values.policy.parameters | deepCopy -}}
+{{- if .Values.policy.capabilities.trim -}}
+{{- $parameters = mergeOverwrite (dict "capabilities" (dict "trim" true)) $parameters -}}
+{{- end -}}
+{{- $parameters | toJson -}}
+{{- end -}}
+
+{{/*
 Not empty if the webhook makes its CA and writes the caBundle.
 */}}
 {{- define "debugsidecar.ownCA" -}}

@@ -85,6 +85,72 @@ is none.
   scope: Namespaced
 {{- end -}}
 
+{{- define "debugsidecar.debugRules" -}}
+- apiGroups: [""]
+  apiVersions: [v1]
+  operations: [UPDATE]
+  resources: [pods/ephemeralcontainers]
+  scope: Namespaced
+{{- end -}}
+
+{{/*
+Requirements for the namespaces whose pods are trimmed, empty if there is none:
+the parameters say so, and a level is enforced there.
+*/}}
+{{- define "debugsidecar.trimmed" -}}
+{{- $parameters := include "debugsidecar.parameters" . | fromJson -}}
+{{- $everywhere := eq "true" (get (get $parameters "capabilities" | default dict) "trim" | toString) -}}
+{{- $differ := list -}}
+{{- range $name, $own := get $parameters "namespaces" | default dict -}}
+{{- $trim := get (get ($own | default dict) "capabilities" | default dict) "trim" -}}
+{{- if and (kindIs "bool" $trim) (ne $trim $everywhere) -}}
+{{- $differ = append $differ $name -}}
+{{- end -}}
+{{- end -}}
+{{- if or $everywhere $differ -}}
+{{- if $differ -}}
+- {key: kubernetes.io/metadata.name, operator: {{ $everywhere | ternary "NotIn" "In" }}, values: {{ $differ | toJson }}}
+{{ end -}}
+{{- include "debugsidecar.mode" (list "enforce" "on" (include "debugsidecar.policyDefault" .)) -}}
+{{- end -}}
+{{- end -}}
+
+{{/*
+Pods with a container that adds capabilities. Takes the lists to look at.
+*/}}
+{{- define "debugsidecar.addsCapabilities" -}}
+- name: adds-capabilities
+  expression: >-
+    {{- range $i, $list := . }}
+    {{ if $i }}|| {{ end }}(has(object.spec.{{ $list }}) && object.spec.{{ $list }}.exists(c, has(c.securityContext) &&
+    has(c.securityContext.capabilities) && has(c.securityContext.capabilities.add) && c.securityContext.capabilities.add.size() > 0))
+    {{- end }}
+{{- end -}}
+
+{{/*
+The namespaces whose pods get its SELinux level, as a JSON list.
+*/}}
+{{- define "debugsidecar.filled" -}}
+{{- $parameters := include "debugsidecar.parameters" . | fromJson -}}
+{{- $filled := list -}}
+{{- range $name, $own := get $parameters "namespaces" | default dict -}}
+{{- if eq "true" (get (get ($own | default dict) "selinux" | default dict) "fill" | toString) -}}
+{{- $filled = append $filled $name -}}
+{{- end -}}
+{{- end -}}
+{{- $filled | toJson -}}
+{{- end -}}
+
+{{/*
+Pods that don't name an SELinux level for all of their containers.
+*/}}
+{{- define "debugsidecar.namesNoLevel" -}}
+- name: names-no-selinux-level
+  expression: >-
+    !(has(object.spec.securityContext) && has(object.spec.securityContext.seLinuxOptions) &&
+    has(object.spec.securityContext.seLinuxOptions.level) && object.spec.securityContext.seLinuxOptions.level != '')
+{{- end -}}
+
 {{/*
 Rules for judging pods. Never pods/*, never pods/status: the kubelet's reports must not
 depend on us.
