@@ -197,7 +197,7 @@ func (a *auditor) readNamespaces(ctx context.Context, c *client, name string) er
 			labels[policies.EnforceLabel] = string(a.level)
 			labels[policies.WarnLabel], labels[policies.AuditLabel] = string(policies.Off), string(policies.Off)
 		}
-		a.known[ns.Name] = inject.Namespace{Name: ns.Name, Labels: labels}
+		a.known[ns.Name] = inject.Namespace{Name: ns.Name, Labels: labels, Annotations: ns.Annotations}
 	}
 	return nil
 }

@@ -57,6 +57,7 @@ type Auditor struct {
 	reportedAt time.Time // when that was asked
 	pruned     time.Time // when reports of other namespaces were removed
 	problem    string    // that was logged
+	more       bool      // the last round left some for the next
 }
 
 // state is what a namespace was last audited by, and when it is due again.
@@ -84,6 +85,9 @@ func (a *Auditor) Start(ctx context.Context) error {
 			return nil
 		}
 		a.complain(err)
+		if a.more {
+			continue
+		}
 		select {
 		case <-ctx.Done():
 			return nil
@@ -104,8 +108,9 @@ func (a *Auditor) complain(err error) {
 	a.problem = text
 }
 
-// round audits what is due.
+// round audits what is due, or as much of it as there is time for.
 func (a *Auditor) round(ctx context.Context) error {
+	a.more = false
 	if err := a.prepare(ctx); err != nil {
 		return err
 	}
@@ -122,12 +127,12 @@ func (a *Auditor) round(ctx context.Context) error {
 		}
 	}
 	errs := []error{a.prepareReports(ctx), a.prune(ctx, levels)}
-	for _, name := range slices.Sorted(maps.Keys(levels)) {
-		now, s := time.Now(), a.states[name]
-		if s != nil && s.modes == levels[name] && s.config == snapshot && now.Before(s.due) {
-			continue
+	begin := time.Now()
+	for _, name := range a.dueOf(levels, snapshot) {
+		if a.more = time.Since(begin) > look; a.more {
+			break // levels may have changed meanwhile, and those come first
 		}
-		s = &state{levels[name], snapshot, now.Add(a.Every)}
+		s := &state{levels[name], snapshot, time.Now().Add(a.Every)}
 		if err := a.namespace(ctx, name); err != nil {
 			if ctx.Err() != nil {
 				return nil
@@ -138,6 +143,22 @@ func (a *Auditor) round(ctx context.Context) error {
 		a.states[name] = s
 	}
 	return errors.Join(errs...)
+}
+
+// dueOf returns the namespaces that are to be audited now, those first whose level
+// changed.
+func (a *Auditor) dueOf(levels map[string]policies.Modes, c *config.Snapshot) []string {
+	var changed, others []string
+	now := time.Now()
+	for _, name := range slices.Sorted(maps.Keys(levels)) {
+		switch s := a.states[name]; {
+		case s != nil && s.modes != levels[name]:
+			changed = append(changed, name)
+		case s == nil || s.config != c || !now.Before(s.due):
+			others = append(others, name)
+		}
+	}
+	return append(changed, others...)
 }
 
 // prepare reads where pods are judged, at most once a minute.

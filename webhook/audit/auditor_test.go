@@ -73,8 +73,10 @@ func (a *Auditor) due() {
 
 func (a *Auditor) mustRound(t *testing.T) {
 	t.Helper()
-	if err := a.round(t.Context()); err != nil {
-		t.Fatal(err)
+	for again := true; again; again = a.more {
+		if err := a.round(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
@@ -260,6 +262,18 @@ func TestChangedLevelsAndConfigurationAreAuditedAtOnce(t *testing.T) {
 	a.mustRound(t)
 	if s.count("GET /api/v1/namespaces/apps/pods") != 3 || s.count("GET /api/v1/namespaces/other/pods") != 2 {
 		t.Errorf("after the configuration changed: %v", s.requests)
+	}
+}
+
+func TestChangedLevelsComeFirst(t *testing.T) {
+	a, _ := auditor(t, newServer(t, 1), nil)
+	off := policies.Modes{Enforce: policies.Off, Warn: policies.Off, Audit: policies.Off}
+	baseline := policies.Modes{Enforce: policies.Baseline}
+	current, later := a.Config(), time.Now().Add(time.Hour)
+	a.states = map[string]*state{"a-due": {baseline, current, time.Time{}}, "b-later": {baseline, current, later}, "c-changed": {off, current, later}, "d-older": {baseline, nil, later}}
+	levels := map[string]policies.Modes{"a-due": baseline, "b-later": baseline, "c-changed": baseline, "d-older": baseline, "e-new": baseline}
+	if got := a.dueOf(levels, current); !slices.Equal(got, []string{"c-changed", "a-due", "d-older", "e-new"}) {
+		t.Errorf("got %v", got)
 	}
 }
 
