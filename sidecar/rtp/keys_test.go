@@ -25,6 +25,7 @@ var carried = []struct {
 	{"H.264 STAP-A of SPS and PPS", []byte{0x78, 0, 2, 0x67, 1, 0, 2, 0x68, 1}, 0, tap.H264, false, true},
 	{"H.264 STAP-A of AUD and slice", []byte{0x78, 0, 2, 0x09, 0xf0, 0, 2, 0x41, 1}, 0, tap.H264, true, false},
 	{"H.264 STAP-A whose sizes are wrong", []byte{0x78, 0, 9, 0x67, 1}, 0, 0, false, false},
+	{"H.264 STAP-A with a unit of one byte", []byte{0x78, 0, 1, 0x09, 0, 2, 0x41, 1}, 0, 0, false, false},
 	{"H.264 FU-A of an IDR, first", []byte{0x7c, 0x85, 1}, 0, tap.H264, true, true},
 	{"H.264 FU-A of a slice, last", []byte{0x5c, 0x41, 1}, 0, tap.H264, true, false},
 	{"H.264 FU-A with both ends", []byte{0x7c, 0xc5, 1}, 0, 0, false, false},
