@@ -75,6 +75,7 @@ func refusesTwoSources(rule string, pod *corev1.Pod) bool {
 func FuzzPodSecurity(f *testing.F) {
 	for i, pod := range seedPods(f) {
 		f.Add(append([]byte{byte(i)}, podbytes.Encode(pod)...))
+		f.Add(append([]byte{0}, podbytes.Encode(pod)...)) // restricted in each mode
 	}
 	evaluator, oracle := newFuzzed(f), newOracle(f)
 	f.Fuzz(func(t *testing.T, data []byte) { comparePod(t, evaluator, oracle, data) })
