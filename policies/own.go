@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 
@@ -25,7 +26,9 @@ import (
 type OwnRules struct {
 	rules          []*ownRule
 	modules, tests map[string]*ast.Module
-	problem        error // why there are none, though there should be
+	problem        error         // why there are none, though there should be
+	time           time.Duration // for one rule and a pod
+	timeForAll     time.Duration // for all rules and a request
 }
 
 // ownRule is one of them: a file.
@@ -107,7 +110,7 @@ func (f RuleFiles) IDs() []string {
 // are their tests. An error has a line for each mistake, with file and line. No
 // test is run.
 func CompileOwnRules(ctx context.Context, files RuleFiles) (*OwnRules, error) {
-	o := &OwnRules{modules: map[string]*ast.Module{}, tests: map[string]*ast.Module{}}
+	o := &OwnRules{modules: map[string]*ast.Module{}, tests: map[string]*ast.Module{}, time: ownTime, timeForAll: ownTimeForAll}
 	var errs []error
 	packages, ids := map[string]string{}, map[string]string{}
 	for _, path := range slices.Sorted(maps.Keys(files)) {

@@ -52,7 +52,7 @@ func (o *OwnRules) judge(ctx context.Context, v verdict, level Level, pod, old *
 		before = old.Document(v.settings.document)
 	}
 	for _, r := range o.rules {
-		left := min(ownTime, ownTimeForAll-time.Since(start))
+		left := min(o.time, o.timeForAll-time.Since(start))
 		found, err := r.judge(ctx, v, level, [2]*facts.Facts{pod, old}, [2]ast.Value{input, before}, left)
 		if u, ok := errors.AsType[*sandbox.UndecidedError](err); ok {
 			v.undecided(r, u, result)
@@ -169,12 +169,18 @@ func (v *verdict) undecided(r *ownRule, why *sandbox.UndecidedError, result *Res
 		if r.File != "" {
 			fix += " about " + filepath.Base(r.File)
 		}
-		result.Undecided = append(result.Undecided, Undecided{r.ID, string(why.Reason)})
-		result.Violations = append(result.Violations, Violation{
+		violation := Violation{
 			Rule: r.ID, Field: v.request.specPath(), Level: r.Level, Action: action,
 			Message: fmt.Sprintf("pod: rule %s (%s) could not decide: %s", r.ID, r.Level, why.Detail),
 			Fix:     fix,
-		})
+		}
+		result.Undecided = append(result.Undecided, Undecided{r.ID, string(why.Reason)})
+		if exemption := v.settings.exempt.of(v.request); exemption != nil {
+			exemption.Violations = []Violation{violation}
+			result.add(Result{Exemption: exemption})
+		} else {
+			result.add(Result{Violations: []Violation{violation}})
+		}
 		return
 	}
 }

@@ -29,12 +29,16 @@ change for each violation. The status is 1 if a pod would be denied.
 
 Without --level, Namespace objects in the input give the levels, by the labels
 ` + policies.EnforceLabel + `, warn and audit; where they say nothing, the policy's default in
---config does. With -o json, a JSON document a line for each pod or workload.`,
+--config does. With -o json, a JSON document a line for each pod or workload.
+
+With --policy, rules of your own are asked too, within the bounds of the webhook.`,
 		Example: `  kubectl debugsidecar check -f ingest.yaml --level restricted
   kubectl debugsidecar inject -f ingest.yaml | kubectl debugsidecar check -f - --level baseline -o json`,
 	}
 	subcommand(c, o.options, o.checkFlags, o.run)
 	c.Flags().StringVar(&o.level, "level", "", "level to check against: baseline or restricted")
+	c.Flags().StringVar(&o.paths.Rules, "policy", "", "directory with rules of your own (*.rego), whose tests have to pass")
+	c.MarkFlagDirname("policy") //nolint:errcheck // the flag exists
 	completeValues(c, "level", string(policies.Baseline), string(policies.Restricted))
 	addOutput(c, &o.output, "json (default: for people)", "json")
 	return c
@@ -59,6 +63,7 @@ func (o *checker) run(ctx context.Context) error {
 		return errors.Join(err, fmt.Errorf("compiling the policies: %w", compileErr))
 	}
 	o.evaluator.SetParameters(c.config.Parameters)
+	o.evaluator.SetOwnRules(c.config.Rules)
 	errs := []error{err}
 	for i := range c.pods {
 		errs = append(errs, o.pod(ctx, c, &c.pods[i]))

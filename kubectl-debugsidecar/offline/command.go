@@ -94,7 +94,7 @@ the cluster.`,
 	c.SetIn(streams.In)
 	c.SetOut(streams.Out)
 	c.SetErr(streams.ErrOut)
-	c.AddCommand(newInject(streams), newUninject(streams), newExplain(streams), newCheck(streams))
+	c.AddCommand(newInject(streams), newUninject(streams), newExplain(streams), newCheck(streams), newPolicy(streams))
 	return c
 }
 

@@ -88,7 +88,7 @@ func (o *options) check() error {
 // that a chart did not write; here, somebody named them.
 func (o *options) configuration() (*config.Snapshot, error) {
 	var errs []error
-	for _, name := range []string{o.paths.Config, o.paths.PolicyParameters, o.paths.Profiles} {
+	for _, name := range []string{o.paths.Config, o.paths.PolicyParameters, o.paths.Profiles, o.paths.Rules} {
 		if name == "" {
 			continue
 		}

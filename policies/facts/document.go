@@ -4,10 +4,10 @@ import "github.com/open-policy-agent/opa/v1/ast"
 
 // Keys of the document that are no kind of fact.
 const (
-	windowsKey       = "windows"
-	userNamespaceKey = "userNamespace"
-	levelsWithinKey  = "selinuxLevelWithin"
-	parametersKey    = "parameters"
+	windowsKey       = "windows"            // whether it is a Windows pod
+	userNamespaceKey = "userNamespace"      // whether the pod has a user namespace of its own (hostUsers: false)
+	levelsWithinKey  = "selinuxLevelWithin" // those values of selinuxLevel that are within the namespace's range
+	parametersKey    = "parameters"         // the parameters of the rules that hold in the namespace, as input.parameters.volumes.allowedTypes
 )
 
 // Terms that most pods need are made once. OPA doesn't change them.

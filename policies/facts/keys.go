@@ -7,7 +7,7 @@ import (
 
 // Keys returns the names that the document's keys may have, in order.
 func Keys() []string {
-	keys := append(kindNames[:], windowsKey, userNamespaceKey, parametersKey)
+	keys := append(kindNames[:], windowsKey, userNamespaceKey, levelsWithinKey, parametersKey)
 	slices.Sort(keys)
 	return keys
 }

@@ -76,6 +76,7 @@ func mount(t *testing.T, objects []client.Object) config.Paths {
 		Config:           filepath.Join(dir, "config", "config.yaml"),
 		PolicyParameters: filepath.Join(dir, "config", "policy.yaml"),
 		Profiles:         filepath.Join(dir, "profiles"),
+		Rules:            filepath.Join(dir, "rules"),
 	}
 }
 
@@ -94,6 +95,9 @@ func TestWebhookReadsTheConfigurationOfEveryVariant(t *testing.T) {
 			}
 			if _, ok := snapshot.Profiles.Get("thermal"); !ok {
 				t.Error("the extra profile is missing")
+			}
+			if rules := snapshot.Rules.Rules(); len(rules) != 1 || rules[0].ID != "custom-no-nfs" {
+				t.Errorf("read the rules %+v", rules)
 			}
 		}
 	}
@@ -149,7 +153,7 @@ func TestWebhookWorksWithWhatTheChartGivesIt(t *testing.T) {
 	ended := startWebhook(t,
 		"--listen="+listen, "--health-listen="+health, "--metrics-listen="+metrics,
 		"--namespace=whole", "--ca-secret=whole-debugsidecar-ca", "--webhook-configuration=whole-debugsidecar", "--dns-names=localhost",
-		"--config="+paths.Config, "--policy-parameters="+paths.PolicyParameters, "--profiles="+paths.Profiles,
+		"--config="+paths.Config, "--policy-parameters="+paths.PolicyParameters, "--profiles="+paths.Profiles, "--policy-rules="+paths.Rules,
 		"--kubeconfig="+kubeconfigOf(t, c, "whole", "whole-debugsidecar"), "--shutdown-delay=0s",
 	)
 	eventually(t, "the webhook is ready", func() error {

@@ -24,6 +24,7 @@ func TestBadValuesAreRefusedWithTheReason(t *testing.T) {
 		"no level":                    {`policy: {default: null}`, "at '/policy'"},
 		"unknown Pod Security level":  {`podSecurityDefault: off`, "at '/podSecurityDefault'"},
 		"parameters that are a list":  {`policy: {parameters: []}`, "at '/policy/parameters': got array, want object"},
+		"rules that are no file":      {`policy: {rules: {no_nfs: "package custom.no_nfs"}}`, "invalid propertyName 'no_nfs'"},
 		"no replicas":                 {`replicas: 0`, "at '/replicas'"},
 		"unknown mode":                {`certificates: {mode: manual}`, "at '/certificates/mode': value must be one of 'self-managed', 'cert-manager'"},
 		"issuer without a name":       {`certificates: {mode: cert-manager, issuerRef: {kind: Issuer}}`, "at '/certificates/issuerRef'"},

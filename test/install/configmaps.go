@@ -20,7 +20,7 @@ func (i *Installation) syncConfigMaps(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("connecting to the API server: %w", err)
 	}
-	for _, name := range []string{"config", "profiles"} {
+	for _, name := range []string{"config", "profiles", "rules"} {
 		cm, err := client.CoreV1().ConfigMaps(i.Namespace).Get(ctx, i.options.Release+"-"+name, metav1.GetOptions{})
 		if err != nil {
 			return fmt.Errorf("reading a ConfigMap: %w", err)

@@ -50,6 +50,7 @@ func (i *Installation) StartReplica(ctx context.Context) (*Replica, error) {
 		"--config=" + filepath.Join(i.configDir("config"), "config.yaml"),
 		"--policy-parameters=" + filepath.Join(i.configDir("config"), "policy.yaml"),
 		"--profiles=" + i.configDir("profiles"),
+		"--policy-rules=" + i.configDir("rules"),
 		"--ca-secret=" + i.options.Release + "-ca",
 		"--webhook-configuration=" + i.options.Release,
 		"--dns-names=localhost",

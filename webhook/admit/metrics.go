@@ -5,10 +5,13 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/debugsidecar/debugsidecar/policies"
 )
 
 // Metrics counts what was answered.
 type Metrics struct {
+	undecided  *prometheus.CounterVec
 	seconds    *prometheus.HistogramVec
 	injections *prometheus.CounterVec
 	violations *prometheus.CounterVec
@@ -21,6 +24,10 @@ type Metrics struct {
 // NewMetrics makes the metrics and registers them.
 func NewMetrics(r prometheus.Registerer) *Metrics {
 	m := &Metrics{
+		undecided: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "debugsidecar_policy_undecided_total",
+			Help: "Answers that one of the cluster's own rules did not come to, by rule and reason (time, memory, size, error, unusable). Each is a violation, too. Dry runs are not counted.",
+		}, []string{"rule", "reason"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "debugsidecar_admission_seconds",
 			Help:    "Time to answer an AdmissionReview, by path and HTTP status code.",
@@ -51,6 +58,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Help: "Reviews of a kind that the chart registers nowhere, by path. They were allowed; any means that someone changed the webhook configurations.",
 		}, []string{"path"}),
 	}
+	r.MustRegister(m.undecided)
 	for _, path := range []string{mutatePath, validatePath, connectPath} {
 		m.unasked.WithLabelValues(path)
 	}
@@ -60,4 +68,20 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 
 func (m *Metrics) observe(path string, code int, d time.Duration) {
 	m.seconds.WithLabelValues(path, strconv.Itoa(code)).Observe(d.Seconds())
+}
+
+func (m *Metrics) countUndecided(result policies.Result, dryRun bool) {
+	if dryRun {
+		return
+	}
+	for _, u := range result.Undecided {
+		m.undecided.WithLabelValues(u.Rule, u.Reason).Inc()
+	}
+}
+
+// Forget removes what was counted of a rule that there is no longer, so that the
+// labels stay those of the rules in force.
+func (m *Metrics) Forget(rule string) {
+	m.violations.DeletePartialMatch(prometheus.Labels{"rule": rule})
+	m.undecided.DeletePartialMatch(prometheus.Labels{"rule": rule})
 }

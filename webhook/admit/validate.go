@@ -24,6 +24,7 @@ func (d Deps) validate(ctx context.Context, r *request) (response, error) {
 	if err != nil {
 		return response{}, err
 	}
+	d.Metrics.countUndecided(found.result, r.DryRun)
 	if !r.DryRun {
 		d.count(found.result)
 	}

@@ -72,6 +72,7 @@ func Command(log *slog.Logger) *cobra.Command {
 	f.StringVar(&o.paths.Config, "config", "", "file with the configuration")
 	f.StringVar(&o.paths.PolicyParameters, "policy-parameters", "", "file with the parameters of the policies")
 	f.StringVar(&o.paths.Profiles, "profiles", "", "directory with profiles beside the embedded ones")
+	f.StringVar(&o.paths.Rules, "policy-rules", "", "directory with the cluster's own rules, as Rego")
 	f.StringVar(&o.certificates, "certificates", selfManaged, "where the serving certificate comes from: self-managed or files")
 	f.StringVar(&o.certificateDir, "certificate-dir", "", "directory with tls.crt and tls.key, for --certificates=files")
 	f.StringVar(&o.cert.Secret, "ca-secret", "debugsidecar-ca", "Secret of the self-managed CA, in the webhook's own namespace")

@@ -21,6 +21,8 @@ import (
 // servers through must not.
 type health struct {
 	ready func(*http.Request) error
+	// problem says what is wrong with the newest configuration.
+	problem func() string
 	// probes is nil if none are made.
 	probes *reach.Loop
 }
@@ -45,8 +47,8 @@ func (o *options) serveHealth(mgr ctrl.Manager, h *health) error {
 	return nil
 }
 
-// readyz answers as Kubernetes' own components do; its last part is named and
-// never counts.
+// readyz answers as Kubernetes' own components do; its last parts are named and
+// never count. That a configuration is broken is told unasked.
 func (h *health) readyz(w http.ResponseWriter, r *http.Request) {
 	err := h.ready(r)
 	code, serving, sum := http.StatusOK, "[+]serving ok", "readyz check passed"
@@ -56,11 +58,12 @@ func (h *health) readyz(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(code)
-	if _, verbose := r.URL.Query()["verbose"]; err == nil && !verbose {
+	configuration, broken := h.configuration()
+	if _, verbose := r.URL.Query()["verbose"]; err == nil && !verbose && !broken {
 		fmt.Fprint(w, "ok")
 		return
 	}
-	fmt.Fprintf(w, "%s\n%s\n%s\n", serving, h.reach(), sum)
+	fmt.Fprintf(w, "%s\n%s\n%s\n%s\n", serving, configuration, h.reach(), sum)
 }
 
 func (h *health) reach() string {

@@ -31,6 +31,24 @@ func probed(t *testing.T, outcome reach.Outcome) *reach.Loop {
 	return l
 }
 
+func TestABrokenConfigurationIsToldUnasked(t *testing.T) {
+	problem := "a.rego:1: wrong\nb.rego:2: wrong"
+	h := &health{ready: func(*http.Request) error { return nil }, problem: func() string { return problem }}
+	ask := func() (int, string) {
+		w := httptest.NewRecorder()
+		h.readyz(w, httptest.NewRequest(http.MethodGet, "/readyz", nil))
+		return w.Code, w.Body.String()
+	}
+	want := "[-]configuration failed, which does not make the webhook unready: the newest is not in force: a.rego:1: wrong; b.rego:2: wrong\n"
+	if code, body := ask(); code != http.StatusOK || !strings.Contains(body, want) {
+		t.Errorf("got %d %q, want %q", code, body, want)
+	}
+	problem = ""
+	if code, body := ask(); code != http.StatusOK || body != "ok" {
+		t.Errorf("got %d %q once it is mended", code, body)
+	}
+}
+
 func TestAnUnreachableWebhookStaysReadyAndSaysSo(t *testing.T) {
 	tests := []struct {
 		name    string

@@ -49,7 +49,14 @@ func (o *options) run(ctx context.Context, restConfig *rest.Config) error {
 	if err != nil {
 		return fmt.Errorf("compiling the policies: %w", err)
 	}
-	store, err := config.NewStore(o.paths, o.log, func(s *config.Snapshot) { evaluator.SetParameters(s.Parameters) })
+	answers := admit.NewMetrics(metrics.Registry)
+	var ownRules []policies.Rule
+	store, err := config.NewStore(o.paths, o.log, func(s *config.Snapshot) {
+		// In this order, so that a new rule's own mode is known before the rule.
+		evaluator.SetParameters(s.Parameters)
+		evaluator.SetOwnRules(s.Rules)
+		forgetGone(answers, &ownRules, s.Rules.Rules())
+	})
 	if err != nil {
 		return err
 	}
@@ -64,6 +71,7 @@ func (o *options) run(ctx context.Context, restConfig *rest.Config) error {
 		return err
 	}
 	cert.RegisterExpiry(metrics.Registry, source)
+	registerConfiguration(metrics.Registry, store)
 	for _, r := range []manager.Runnable{source, store} {
 		if err := mgr.Add(r); err != nil {
 			return fmt.Errorf("setting up the manager: %w", err)
@@ -88,7 +96,7 @@ func (o *options) run(ctx context.Context, restConfig *rest.Config) error {
 		Policies:       evaluator,
 		NativeSidecars: native,
 		OwnNamespace:   o.namespace,
-		Metrics:        admit.NewMetrics(metrics.Registry),
+		Metrics:        answers,
 		Log:            o.log,
 	}
 	mgr.GetWebhookServer().Register("/mutate", admit.Mutate(deps))
@@ -106,7 +114,7 @@ func (o *options) run(ctx context.Context, restConfig *rest.Config) error {
 		return err
 	}
 	var stopping atomic.Bool
-	if err := o.serveHealth(mgr, &health{ready: servingCheck(mgr, source, &stopping), probes: probes}); err != nil {
+	if err := o.serveHealth(mgr, &health{ready: servingCheck(mgr, source, &stopping), problem: store.Problem, probes: probes}); err != nil {
 		return err
 	}
 	return mgr.Start(o.delayed(ctx, &stopping))
