@@ -66,9 +66,13 @@ func run(m *testing.M) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	audit, err := auditArgs()
+	if err != nil {
+		return 0, err
+	}
 	env.cluster, err = cluster.Start(ctx, cluster.Options{
 		// Plug-ins that change what the webhook rendered.
-		APIServerArgs: []string{"--enable-admission-plugins=AlwaysPullImages"},
+		APIServerArgs: append(audit, "--enable-admission-plugins=AlwaysPullImages"),
 		Log:           func(line string) { fmt.Fprintln(os.Stderr, "..", line) },
 	})
 	if err != nil {
