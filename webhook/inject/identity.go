@@ -21,8 +21,8 @@ func Identify(f Facts) map[string]policies.Identity {
 	d := decide(f, false)
 	for _, name := range e.names {
 		id := d.identity(name)
-		if why := e.notAlone(name, d.Tier); id.Ours && why != "" {
-			id = policies.Identity{Drifted: true, Why: why}
+		if volume := e.foreignToken(name); id.Ours && volume != "" {
+			id = policies.Identity{Drifted: true, Why: "volume " + volume + ", where the service account's token belongs, is another one"}
 		}
 		out[name] = id
 	}

@@ -1,30 +1,24 @@
 package inject
 
 import (
-	"fmt"
-	"strings"
-
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 
 	"github.com/debugsidecar/debugsidecar/webhook/inject/profile"
 )
 
-// notAlone says what else keeps a container, which is as the webhook renders it,
-// from being ours: what it mounts is not what it seems, or, in the kernel tier,
-// another container writes there. Empty if nothing does.
-func (e *existing) notAlone(name string, tier string) string {
+// foreignToken names the volume that a container, which is as the webhook renders
+// it, has where the API server mounts the service account's token, if it is not
+// what the API server makes. Empty if it is.
+func (e *existing) foreignToken(name string) string {
 	c := e.container(name)
 	if c == nil {
 		return ""
 	}
-	for _, m := range c.VolumeMounts {
-		v := e.volume(m.Name)
-		switch {
-		case profile.IsTokenMount(&m) && (v == nil || !isToken(v)):
-			return fmt.Sprintf("volume %s, where it looks for the service account's token, is another one", m.Name)
-		case tier == string(profile.Kernel) && strings.HasPrefix(m.Name, profile.NamePrefix) && e.mountedByOthers(m.Name):
-			return fmt.Sprintf("another container mounts volume %s, which is the sidecar's own", m.Name)
+	for i := range c.VolumeMounts {
+		m := &c.VolumeMounts[i]
+		if v := e.volume(m.Name); profile.IsTokenMount(m) && (v == nil || !isToken(v)) {
+			return m.Name
 		}
 	}
 	return ""

@@ -2,6 +2,9 @@ package inject
 
 import (
 	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/debugsidecar/debugsidecar/policies"
 	"github.com/debugsidecar/debugsidecar/webhook/inject/profile"
@@ -46,8 +49,23 @@ func kernelRefused(f Facts, profileName string) string {
 		return "the pod's containers share their processes (shareProcessNamespace), so that others could signal and trace the sidecar"
 	case f.Pod.Spec.HostUsers != nil && !*f.Pod.Spec.HostUsers:
 		return "the pod has a user namespace (hostUsers: false)"
+	case othersMount(f, profileName):
+		return "another container mounts the sidecar's own volume"
 	}
 	return ""
+}
+
+// othersMount says whether a container of the pod's owner mounts a volume of the
+// profile's. The whole pod is read again for that, where it has such a volume.
+func othersMount(f Facts, profileName string) bool {
+	own := func(v corev1.Volume) bool {
+		return v.Name == profile.NamePrefix+profileName || strings.HasPrefix(v.Name, profile.NamePrefix+profileName+"-")
+	}
+	if !slices.ContainsFunc(f.Pod.Spec.Volumes, own) {
+		return false
+	}
+	e, err := find(f)
+	return err != nil || slices.ContainsFunc(f.Pod.Spec.Volumes, func(v corev1.Volume) bool { return own(v) && e.mountedByOthers(v.Name) })
 }
 
 // podSecurityLevel is what Pod Security Admission enforces in the namespace. An
