@@ -83,7 +83,7 @@ func (e *Evaluator) SetParameters(p *Parameters) {
 // Trims says whether a namespace's pods lose the capabilities that they may not
 // add, rather than being denied.
 func (e *Evaluator) Trims(namespace string) bool {
-	return e.parameters.Load().of(namespace).lists[trimPath].on
+	return e.parameters.Load().Trims(namespace)
 }
 
 // Evaluate judges a pod. An error means that it could not be judged; it wraps

@@ -24,6 +24,10 @@ func (p *Parameters) of(namespace string) *settings {
 	return &p.cluster
 }
 
+// Trims says whether a namespace's pods lose the capabilities that they may not
+// add, rather than being denied.
+func (p *Parameters) Trims(namespace string) bool { return p.of(namespace).lists[trimPath].on }
+
 // settings are the parameters that hold in one namespace.
 type settings struct {
 	exempt  exemptions

@@ -97,7 +97,13 @@ func (o *checker) pod(ctx context.Context, c *cluster, p *pod) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", p.name(), err)
 	}
-	v := verdict{Allowed: !result.Denied(), Violations: result.Violations}
+	v := verdict{Allowed: true, Violations: result.Violations}
+	for i := range result.Violations {
+		// What a pod is trimmed for it is not denied for.
+		if r := &result.Violations[i]; r.Action == policies.Deny && len(r.Trim) == 0 {
+			v.Allowed = false
+		}
+	}
 	if v.Violations == nil {
 		v.Violations = []policies.Violation{}
 	}
@@ -138,7 +144,10 @@ func (o *checker) inWords(p *pod, modes policies.Modes, v verdict) {
 	fmt.Fprintf(o.streams.Out, "%s: %s at level %s\n", p.name(), outcome, modes.Enforce)
 	for _, violation := range v.Violations {
 		prefix := ""
-		if violation.Action != policies.Deny {
+		switch {
+		case len(violation.Trim) > 0:
+			prefix = "the webhook takes these away: "
+		case violation.Action != policies.Deny:
 			prefix = string(violation.Action) + ": "
 		}
 		fmt.Fprintf(o.streams.Out, "  %s%s\n    fix: %s\n", prefix, violation.Message, violation.Fix)

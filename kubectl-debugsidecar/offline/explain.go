@@ -26,20 +26,25 @@ order. With -o json, a JSON document a line for each pod or workload.`,
   kubectl debugsidecar explain -f ingest.yaml --pod-security restricted -o json`,
 	}
 	subcommand(c, o, func() error { return oneOf("output", output, "json") },
-		func(context.Context) error { return o.explain(output) })
+		func(ctx context.Context) error { return o.explain(ctx, output) })
 	addOutput(c, &output, "json (default: for people)", "json")
 	return c
 }
 
-func (o *options) explain(output string) error {
+func (o *options) explain(ctx context.Context, output string) error {
 	c, err := o.load()
 	if c == nil {
 		return err
 	}
 	errs := []error{err}
+	rules := &trimmer{cluster: c}
 	for i := range c.pods {
 		f, err := c.facts(&c.pods[i])
 		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		if err := rules.addViolations(ctx, &c.pods[i], &f); err != nil {
 			errs = append(errs, err)
 			continue
 		}

@@ -63,7 +63,10 @@ func (d Deps) mutate(ctx context.Context, r *request) (response, error) {
 		f.Pod = whole.pod.Pod
 	}
 	d.addViolations(ctx, r, &f)
-	if !creates || !inject.Asked(r.pod.Pod, f.Namespace.Labels) {
+	// A pod for which nobody asks is sent only to be trimmed or filled in, and
+	// nothing else happens to it.
+	amended := f.SELinux.Fill || d.Policies.Trims(r.Namespace)
+	if !creates || amended && !inject.Asked(r.pod.Pod, f.Namespace.Labels) {
 		return d.carryOut(r, inject.Amend(f)), nil
 	}
 	if d.isCanary(r, c) {
