@@ -371,7 +371,7 @@ func TestAPodThatIsTooLargeForOnesOwnRulesIsUndecided(t *testing.T) {
 
 func TestOneSlowRuleCostsNoOtherItsAnswer(t *testing.T) {
 	e := ownEvaluator(t, hostile["never ends"].text, rule("z", "baseline", `contains ["hostPorts", p] if some p in input.hostPorts`))
-	e.own.Load().time = 250 * time.Millisecond
+	e.own.Load().time = 3 * time.Second // the other one ends in time on any machine
 	result, err := e.Evaluate(t.Context(), Request{Modes: all(Baseline), Pod: portsPod(t)})
 	if n := strings.Count(fmt.Sprint(result.Violations), "rule custom-z "); err != nil || n != manyPorts || len(result.Undecided) != 1 {
 		t.Errorf("%d violations and %+v, %v", n, result.Undecided, err)
