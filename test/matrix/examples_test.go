@@ -40,7 +40,13 @@ var examples = map[clause]example{
 		container: func(c *corev1.Container) { c.SecurityContext.Capabilities.Drop = []corev1.Capability{"KILL"} },
 	},
 	{"capabilities", "restricted", "capabilitiesGranted"}: {granted: true},
-	{"host-namespaces", "baseline", "hostNamespaces"}:     {pod: func(p *corev1.Pod) { p.Spec.HostPID = true }},
+	{"capabilities", "restricted", "capabilitiesOfImage"}: {
+		container: func(c *corev1.Container) {
+			c.Image = "registry.example/net/app:1"
+			c.SecurityContext.Capabilities.Add = []corev1.Capability{"NET_RAW"}
+		},
+	},
+	{"host-namespaces", "baseline", "hostNamespaces"}: {pod: func(p *corev1.Pod) { p.Spec.HostPID = true }},
 	{"host-ports", "baseline", "hostPorts"}: {
 		container: func(c *corev1.Container) { c.Ports = []corev1.ContainerPort{{ContainerPort: 8080, HostPort: 8080}} },
 	},
@@ -85,9 +91,10 @@ var examples = map[clause]example{
 		pod:       func(p *corev1.Pod) { p.Spec.SecurityContext.SeccompProfile = seccomp("Unconfined") },
 		container: func(c *corev1.Container) { c.SecurityContext.SeccompProfile = nil },
 	},
-	{"selinux", "baseline", "selinuxType"}: seLinux(corev1.SELinuxOptions{Type: "spc_t"}),
-	{"selinux", "baseline", "selinuxUser"}: seLinux(corev1.SELinuxOptions{User: "system_u"}),
-	{"selinux", "baseline", "selinuxRole"}: seLinux(corev1.SELinuxOptions{Role: "sysadm_r"}),
+	{"selinux", "baseline", "selinuxType"}:  seLinux(corev1.SELinuxOptions{Type: "spc_t"}),
+	{"selinux", "baseline", "selinuxUser"}:  seLinux(corev1.SELinuxOptions{User: "system_u"}),
+	{"selinux", "baseline", "selinuxRole"}:  seLinux(corev1.SELinuxOptions{Role: "sysadm_r"}),
+	{"selinux", "baseline", "selinuxLevel"}: seLinux(corev1.SELinuxOptions{Level: "s0:c1,c7"}),
 	{"sysctls", "baseline", "sysctls"}: {
 		pod: func(p *corev1.Pod) {
 			p.Spec.SecurityContext.Sysctls = []corev1.Sysctl{{Name: "kernel.msgmax", Value: "65536"}}

@@ -21,10 +21,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/debugsidecar/debugsidecar/test/cluster"
 	"github.com/debugsidecar/debugsidecar/test/install"
@@ -46,6 +48,10 @@ grants:
 - {namespace: granted, profiles: [video-probe, full], exec: {users: [ada], groups: [node-admins]}}
 - {namespace: matrix-baseline, profiles: [video-probe]}
 - {namespace: matrix-restricted, profiles: [video-probe]}
+policy:
+  parameters:
+    capabilities: {images: {registry.example/net/: [NET_RAW]}}
+    namespaces: {matrix-baseline: {selinux: {range: "s0:c1,c2"}}}
 `
 )
 
@@ -62,6 +68,7 @@ rules:
 
 func TestMain(m *testing.M) {
 	flag.Parse()
+	log.SetLogger(logr.Discard()) // what clients log is for people who run them
 	if testing.Short() {
 		fmt.Println("matrix needs a control plane; -short leaves it out")
 		return
@@ -102,7 +109,7 @@ func run(m *testing.M) (int, error) {
 		return 0, err
 	}
 	defer env.cluster.Stop() //nolint:errcheck // it is thrown away
-	config := rest.CopyConfig(env.cluster.Config)
+	config := patient(env.cluster.Config)
 	config.WarningHandler = rest.NoWarnings{}
 	if env.client, err = kubernetes.NewForConfig(config); err != nil {
 		return 0, err

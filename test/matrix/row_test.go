@@ -12,7 +12,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -137,7 +136,7 @@ func (r *row) evidence() *regexp.Regexp {
 // newAPI returns a client whose warnings go to who listens in the context.
 func newAPI(t *testing.T) client.Client {
 	t.Helper()
-	config := rest.CopyConfig(env.cluster.Config)
+	config := patient(env.cluster.Config)
 	config.WarningHandlerWithContext = warnings{}
 	api, err := client.New(config, client.Options{})
 	if err != nil {
@@ -191,6 +190,14 @@ func makeRows(t *testing.T, api client.Client, all []*row) {
 		bad.Finalizers = []string{"example.com/hold"}
 		if r.place != inEphemeral {
 			bad = r.broken(bad)
+		}
+		if r.granted {
+			injected, err := injectedPod(t.Context(), api, nil)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			bad.Spec, bad.Annotations = injected.Spec, injected.Annotations
 		}
 		if err := api.Create(t.Context(), bad); err != nil {
 			return // why is seen when it is tried once more
