@@ -22,6 +22,8 @@ type Options struct {
 	Buffers []time.Duration
 	// Alert is called with each alert, in the order of their times.
 	Alert func(warn.Alert) error
+	// Observe is warn's.
+	Observe func(warn.Observation)
 }
 
 // Summary is what a capture file had in it.
@@ -70,7 +72,7 @@ func Run(file io.Reader, o Options) (Summary, error) {
 		return Summary{}, err
 	}
 	e := &engine{options: o, table: rtp.NewTable(), streams: map[sample.Stream]*Stream{}}
-	e.settings = warn.Options{Buffers: o.Buffers, History: warn.NewHistory()}
+	e.settings = warn.Options{Buffers: o.Buffers, History: warn.NewHistory(), Observe: o.Observe}
 	if o.Kernel != nil {
 		if e.kernel, err = newReadings(o.Kernel); err != nil {
 			return Summary{}, fmt.Errorf("kernel file: %w", err)

@@ -13,16 +13,18 @@ type depth struct {
 	stalled   bool
 	raised    float64 // when last
 	safe      float64 // since when nothing threatens
+	now       bool    // what stalled said
 	waiting   bool    // the viewer waits at this moment
 	waited    bool    // has waited since the last prediction
 	told      float64 // when a stall was told last
 	holes     int     // those before were shown
+	threat    threat  // the worst at this step
 }
 
 const (
 	// raiseAt is the probability from which on a stall is predicted, keepAt that
 	// down to which it stays so.
-	raiseAt = 0.75
+	raiseAt = 0.88
 	keepAt  = 0.35
 	// repeat is how often a prediction that stands is told again.
 	repeat = 4.0
@@ -49,10 +51,12 @@ func (x *depth) restart() { x.holes = 0 }
 func (d *Detector) watch(x *depth, f *Forecast, wasRead, wasReadAt float64) {
 	p := &d.playout
 	stalled := d.stalled(x, wasRead, wasReadAt)
-	t := d.forecast(x.buffer)
+	x.now = stalled
+	t := d.forecast(x)
 	if p.warming() {
 		t = threat{eta: math.Inf(1)}
 	}
+	x.threat = t
 	*f = Forecast{Buffer: x.buffer, Left: sample.Of(d.left(x.buffer)), Confidence: t.probability, Stalled: stalled}
 	if t.probability >= keepAt {
 		f.ETA = sample.Of(t.eta)
@@ -63,18 +67,19 @@ func (d *Detector) watch(x *depth, f *Forecast, wasRead, wasReadAt float64) {
 		// Each gap is told, but not more than one a second.
 		if !x.waiting && (!x.stalled || p.now-x.told >= retell) || x.waiting && p.quiet() <= 0 && p.now-x.told >= goesOn {
 			x.stalled, x.told = true, p.now
+			d.past.stalls, d.past.stalledAt = d.past.stalls+1/float64(len(d.depths)), p.now
 			d.raise(Stalled, x, threat{probability: 1, what: d.mainSymptom(t)})
 		}
 		x.waiting, x.waited = true, true
 		return
 	case x.stalled && p.now-x.told < again:
 		x.safe = max(x.safe, p.now-calm/2)
-	case t.probability >= raiseAt:
+	case t.certain:
 		x.safe = p.now
 		if !x.predicted || p.now-x.raised >= repeat || x.waited {
 			x.waited = false
 			x.predicted, x.raised = true, p.now
-			d.raise(StallPredicted, x, t)
+			d.raise(StallPredicted, x, d.looks(t))
 		}
 	case t.probability >= keepAt && x.predicted:
 		x.safe = p.now

@@ -25,7 +25,12 @@ type Detector struct {
 	// brokenSum is how many stalls that would be by now, if none was noted.
 	brokenSum float64
 	excursion excursion
-	depths    []depth
+	features  features
+	// calm says that nothing at all is wrong, described that the stream's features
+	// are those of this step.
+	calm, described bool
+	past            past
+	depths          []depth
 
 	last      sample.Sample
 	ended     bool
@@ -150,6 +155,8 @@ func (d *Detector) media(s *sample.Sample, lost, gaps float64) {
 		p.addHole(hole{h.From.Seconds(), h.To.Seconds(), h.Probability * likely})
 	}
 	d.excursion.follow(d)
+	d.past.add(p, &s.Socket, lost, total)
+	d.calm, d.described = d.calmNow(), false
 	for i := range d.depths {
 		d.watch(&d.depths[i], &d.forecasts[i], wasRead, wasReadAt)
 	}

@@ -11,6 +11,8 @@ type threat struct {
 	// probability that a stall comes of it, eta in seconds until it begins.
 	probability, eta float64
 	what             symptom
+	// certain says that it is to be told of.
+	certain bool
 }
 
 // symptom is what a threat was seen by.
@@ -34,19 +36,46 @@ const (
 	mostSlope = 0.85
 )
 
-// forecast returns the worst threat to a buffer.
-func (d *Detector) forecast(buffer float64) threat {
+// threats are what may make one depth's buffer run out, each by itself.
+type threats struct{ hole, silent, drains, slows, breaks threat }
+
+// worst returns the most likely one, and of those the first to come.
+func (t *threats) worst() threat {
 	worst := threat{eta: math.Inf(1)}
-	if d.replaced {
-		return d.holeAhead(buffer)
-	}
-	for _, t := range [...]threat{d.holeAhead(buffer), d.silent(buffer), d.drains(buffer), d.slows(buffer), d.breaks(buffer)} {
+	for _, t := range [...]threat{t.hole, t.silent, t.drains, t.slows, t.breaks} {
 		if t.probability > worst.probability || t.probability == worst.probability && t.eta < worst.eta {
 			worst = t
 		}
 	}
 	return worst
 }
+
+// forecast returns the worst threat to a depth's buffer. How likely it is is the
+// model's word; what it is, and when, the threat's own.
+func (d *Detector) forecast(x *depth) threat {
+	if d.replaced {
+		t := d.holeAhead(x.buffer)
+		t.certain = t.probability >= raiseAt
+		return t
+	}
+	all := threats{d.holeAhead(x.buffer), d.silent(x.buffer), d.drains(x.buffer), d.slows(x.buffer), d.breaks(x.buffer)}
+	worst := all.worst()
+	if d.playout.warming() || d.calm && worst.probability < faint {
+		return worst
+	}
+	if !d.described {
+		d.streamFeatures(&d.features)
+		d.described = true
+	}
+	d.depthFeatures(&d.features, x, &all)
+	if o := d.options.Observe; o != nil {
+		o(Observation{At: d.last.At, Stream: d.stream, Buffer: x.buffer, ETA: worst.eta, Features: d.features[:]})
+	}
+	return d.weigh(x, worst)
+}
+
+// faint is the probability below which a threat to a calm stream is none.
+const faint = 0.05
 
 // left is what a buffer still has, in seconds.
 func (d *Detector) left(buffer float64) float64 { return buffer - d.playout.lag }

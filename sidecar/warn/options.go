@@ -19,6 +19,9 @@ type Options struct {
 	// here. Those of one probe share it, and are then used by one goroutine.
 	// Default: each learns by itself.
 	History *History
+	// Observe is called with what each forecast was made from; nil if nobody fits
+	// a model.
+	Observe func(Observation)
 }
 
 // DefaultBuffers are the depths that are warned of if nobody says otherwise.

@@ -19,7 +19,7 @@ func (d *Detector) verdict() Verdict {
 		stalled = stalled || x.stalled && (x.buffer >= 1 || i == len(d.depths)-1)
 		threatened = threatened || x.predicted || x.stalled
 		if x.predicted || x.stalled {
-			if t := d.forecast(x.buffer); t.probability > worst.probability {
+			if t := x.threat; t.probability > worst.probability {
 				worst = t
 			}
 		}

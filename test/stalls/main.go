@@ -37,7 +37,7 @@ func main() {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(generateCommand(), scoreCommand(), baselineCommand(), tableCommand(), checkCommand(), liveCommand(), probeCommand())
+	root.AddCommand(generateCommand(), scoreCommand(), baselineCommand(), tableCommand(), checkCommand(), liveCommand(), probeCommand(), fitCommand())
 	if err := root.ExecuteContext(context.Background()); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)

@@ -143,6 +143,9 @@ func table(to io.Writer, detectors detectors, seed uint64, seeds int, duration t
 		return err
 	}
 	ours.PrintAims(to)
+	if err := ours.PrintCauses(to); err != nil {
+		return err
+	}
 	if err := plain[baseline.Freeze].Print(to, "baseline: freeze detection (W3C webrtc-stats)", false); err != nil {
 		return err
 	}

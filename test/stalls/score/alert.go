@@ -18,6 +18,8 @@ type Alert struct {
 	Buffer float64
 	// ETA is 0 where the line has none.
 	ETA float64
+	// Cause is the side that is blamed.
+	Cause string
 }
 
 // ReadAlerts reads JSON lines. start is the capture's, in unix seconds.
@@ -37,12 +39,13 @@ func ReadAlerts(from io.Reader, start int64) ([]Alert, error) {
 			Kind   string    `json:"kind"`
 			Buffer float64   `json:"buffer_s"`
 			ETA    float64   `json:"eta_s"`
+			Cause  string    `json:"cause"`
 		}
 		if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
 			return nil, fmt.Errorf("alert %d: %w", n, err)
 		}
 		at := line.TS.Sub(time.Unix(start, 0)).Seconds()
-		alerts = append(alerts, Alert{at, line.Stream, line.Src, line.SSRC, line.Kind, line.Buffer, line.ETA})
+		alerts = append(alerts, Alert{at, line.Stream, line.Src, line.SSRC, line.Kind, line.Buffer, line.ETA, line.Cause})
 	}
 	return alerts, lines.Err()
 }

@@ -59,6 +59,8 @@ type Table struct {
 	Faulty []string
 	// Strangers counts alerts about no video stream of the truth.
 	Strangers int
+	// causes counts whom right lines blame, by the fault's kind.
+	causes map[blamed]int
 }
 
 func (t *Table) row(depth float64, kind string) *Row {
@@ -155,6 +157,7 @@ func (t *Table) Add(truth record.Truth, alerts []Alert) {
 		for _, depth := range truth.Depths {
 			t.predictions(s, of[i], depth, truth.Duration, random)
 			t.stalls(s, of[i], depth, truth.Duration)
+			t.blame(of[i], depth, episodesAt(s, depth))
 		}
 		t.degraded(s, of[i], truth.Duration)
 	}

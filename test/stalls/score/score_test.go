@@ -209,3 +209,21 @@ func TestMalformedAlertIsAnError(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// Lines about a squeeze blame the network, or should.
+func TestBlameIsHeldAgainstTheSideOfTheFault(t *testing.T) {
+	line := func(at float64, kind, cause string) Alert {
+		return Alert{At: at, Stream: "10.2.0.1:5004", Src: "10.1.0.1:6000", SSRC: 9, Kind: kind, Buffer: 2, Cause: cause}
+	}
+	var table Table
+	table.blame([]Alert{
+		line(95, Predicted, "network"), line(96, Predicted, "camera"), line(97, Predicted, "unclear"), line(101, Stalled, "network"),
+		line(50, Predicted, "node"), line(120, Stalled, "node"), // about nothing
+	}, 2, []record.Episode{episode(100, 105, 8)})
+	if right, wrong, nobody := table.Causes(scenario.Network); right != 2 || wrong != 1 || nobody != 1 {
+		t.Errorf("%d right, %d wrong, %d blame nobody", right, wrong, nobody)
+	}
+	if right, wrong, nobody := table.Causes(scenario.Camera); right+wrong+nobody != 0 {
+		t.Errorf("%d lines about no camera's fault", right+wrong+nobody)
+	}
+}
