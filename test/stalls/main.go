@@ -25,9 +25,9 @@ import (
 const (
 	TuningSeeds = 1
 	GateSeeds   = 4001
-	// Those from 7001 to 7008 and from 9001 to 9018 are used up: figures of them
+	// Those from 7001 to 7008, 9001 to 9018 and 9101 to 9108 are used up: figures of them
 	// are in docs/benchmarks.md, and were seen before the next change.
-	ReportingSeeds = 9101
+	ReportingSeeds = 9201
 )
 
 func main() {

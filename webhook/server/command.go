@@ -41,6 +41,7 @@ type options struct {
 	canaryDelay                         time.Duration
 	auditInterval                       time.Duration
 	auditReports, auditOwner            string
+	memoryLimit                         int64
 	log                                 *slog.Logger
 }
 
@@ -57,6 +58,7 @@ func Command(log *slog.Logger) *cobra.Command {
 			if err := o.check(); err != nil {
 				return err
 			}
+			limitMemory(o.memoryLimit)
 			restConfig, err := o.restConfig()
 			if err != nil {
 				return err
@@ -93,6 +95,7 @@ func Command(log *slog.Logger) *cobra.Command {
 	f.DurationVar(&o.auditInterval, "audit-interval", 0, "how often the leader judges the pods that run already; 0 is never")
 	f.StringVar(&o.auditReports, "audit-reports", "", "name of the PolicyReport that the audit keeps in each namespace; without one it keeps none")
 	f.StringVar(&o.auditOwner, "audit-reports-owner", "", "ClusterRole that owns these reports: they are removed with it")
+	f.Int64Var(&o.memoryLimit, "memory-limit", 0, "bytes of memory that the container may have: the garbage collector keeps to nine tenths of it, unless GOMEMLIMIT is set; 0 is no limit")
 	c.AddCommand(selfProbeCommand())
 	return c
 }
@@ -108,6 +111,9 @@ func (o *options) check() error {
 	}
 	if o.canaryInterval < time.Second {
 		return fmt.Errorf("--canary-interval: %s is less than a second", o.canaryInterval)
+	}
+	if o.memoryLimit < 0 {
+		return fmt.Errorf("--memory-limit: %d is negative; 0 is no limit", o.memoryLimit)
 	}
 	for flag, d := range map[string]time.Duration{
 		"self-probe-interval": o.selfProbeInterval, "missed-pods-interval": o.missedInterval, "audit-interval": o.auditInterval,
