@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -17,14 +18,22 @@ import (
 	"github.com/debugsidecar/debugsidecar/webhook/inject/profile"
 )
 
+// configuration is the webhook's, as far as it matters to who is ours.
+var configuration = sync.OnceValues(func() (*config.Snapshot, error) {
+	snapshot, err := config.Load(config.Paths{})
+	if err == nil {
+		snapshot.File.Grants = []inject.Grant{{Namespace: granted, Profiles: []string{injectedProfile, "full"}}}
+	}
+	return snapshot, err
+})
+
 // identify asks the function that tells what is ours.
 func identify(t *testing.T, pod *corev1.Pod) map[string]policies.Identity {
 	t.Helper()
-	snapshot, err := config.Load(config.Paths{})
+	snapshot, err := configuration()
 	if err != nil {
 		t.Fatal(err)
 	}
-	snapshot.File.Grants = []inject.Grant{{Namespace: granted, Profiles: []string{injectedProfile, "full"}}}
 	data, err := json.Marshal(pod)
 	if err != nil {
 		t.Fatal(err)
