@@ -46,7 +46,7 @@ type way struct {
 	try  func(ctx context.Context, r *row) (changed bool, err error)
 }
 
-var errNoPod = errors.New("No pod can break it: see CREATE.")
+var errNoPod = errors.New("no pod can break it: see CREATE")
 
 func ways(t *testing.T, api client.Client) []way {
 	sub := func(name string) func(context.Context, *row) (bool, error) {
@@ -103,7 +103,7 @@ func ways(t *testing.T, api client.Client) []way {
 			err := api.Update(ctx, next, client.DryRunAll)
 			return differs(r.bad, next), err
 		}},
-		{"ephemeral­containers", sub("ephemeralcontainers")},
+		{"ephemeral\u00adcontainers", sub("ephemeralcontainers")},
 		{"resize", sub("resize")},
 		{"exec", connect("exec")},
 		{"attach", connect("attach")},
@@ -199,7 +199,7 @@ func look(ctx context.Context, r *row, w way) (outcome, error) {
 	connecting := w.name == "exec" || w.name == "attach"
 	switch {
 	case errors.Is(err, errNoPod):
-		return outcome{impossible, errNoPod.Error()}, nil
+		return outcome{impossible, "No pod can break it: see CREATE."}, nil
 	case err == nil && r.evidence().MatchString(said()):
 		return outcome{word: warned}, nil
 	case err == nil && !changed:
