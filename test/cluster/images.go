@@ -49,7 +49,12 @@ func (c *Cluster) loadPause(ctx context.Context) error {
 	if err := writeImage(archive, pauseImage, c.node.programs.pause); err != nil {
 		return fmt.Errorf("making the image %s: %w", pauseImage, err)
 	}
-	return c.poll(ctx, "containerd", func(ctx context.Context) error { return c.LoadImage(ctx, archive) })
+	return c.poll(ctx, "containerd", func(ctx context.Context) error {
+		// A client that came while containerd began may wait for good.
+		ctx, cancel := context.WithTimeout(ctx, patience/6)
+		defer cancel()
+		return c.LoadImage(ctx, archive)
+	})
 }
 
 // writeImage writes an archive with an image that consists of one static program,
