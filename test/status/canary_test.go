@@ -3,6 +3,7 @@ package status
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -55,7 +56,23 @@ func TestACanaryGoesToAShareAndIsRolledBackByItself(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	defer upgrade("")
+	defer func() {
+		upgrade("")
+		// The tests that follow expect replicas that know of none.
+		held := 0
+		eventually(t, "the canary is forgotten", func() error {
+			for i := range 20 {
+				if isCanary(dryRun(t, ns, fmt.Sprintf("after-%d", i))) {
+					held = 0
+					return fmt.Errorf("after-%d gets it", i)
+				}
+			}
+			if held++; held < 5 {
+				return errors.New("not asked often enough yet")
+			}
+			return nil
+		})
+	}()
 	upgrade(canaryValues(50))
 	first, _ := phase(t, "Running", "")
 	eventually(t, "both replicas know it", func() error {
