@@ -81,12 +81,17 @@ func isOurVolume(name string, profiles *profile.Set) bool {
 
 // mountedByOthers says whether a container that is not ours mounts the volume.
 func (e *existing) mountedByOthers(volume string) bool {
+	return e.anyMountedByOthers(func(name string) bool { return name == volume })
+}
+
+// anyMountedByOthers says so of volumes by their names.
+func (e *existing) anyMountedByOthers(is func(name string) bool) bool {
 	for _, list := range [...][]corev1.Container{e.pod.Spec.InitContainers, e.pod.Spec.Containers} {
 		for i := range list {
 			c := &list[i]
 			if !e.isOurs(c.Name) &&
-				(slices.ContainsFunc(c.VolumeMounts, func(m corev1.VolumeMount) bool { return m.Name == volume }) ||
-					slices.ContainsFunc(c.VolumeDevices, func(m corev1.VolumeDevice) bool { return m.Name == volume })) {
+				(slices.ContainsFunc(c.VolumeMounts, func(m corev1.VolumeMount) bool { return is(m.Name) }) ||
+					slices.ContainsFunc(c.VolumeDevices, func(m corev1.VolumeDevice) bool { return is(m.Name) })) {
 				return true
 			}
 		}

@@ -4,8 +4,6 @@ import (
 	"slices"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
-
 	"github.com/debugsidecar/debugsidecar/policies"
 	"github.com/debugsidecar/debugsidecar/webhook/inject/profile"
 )
@@ -56,16 +54,18 @@ func kernelRefused(f Facts, profileName string) string {
 }
 
 // othersMount says whether a container of the pod's owner mounts a volume of the
-// profile's. The whole pod is read again for that, where it has such a volume.
+// profile's, also one that only the sidecar will bring: whoever knows its name may
+// have written the mount beforehand. The whole pod is read again for that, where
+// all else speaks for the kernel tier.
 func othersMount(f Facts, profileName string) bool {
-	own := func(v corev1.Volume) bool {
-		return v.Name == profile.NamePrefix+profileName || strings.HasPrefix(v.Name, profile.NamePrefix+profileName+"-")
-	}
-	if !slices.ContainsFunc(f.Pod.Spec.Volumes, own) {
-		return false
+	own := func(name string) bool {
+		return name == profile.NamePrefix+profileName || strings.HasPrefix(name, profile.NamePrefix+profileName+"-")
 	}
 	e, err := find(f)
-	return err != nil || slices.ContainsFunc(f.Pod.Spec.Volumes, func(v corev1.Volume) bool { return own(v) && e.mountedByOthers(v.Name) })
+	if err == nil && e.pod == nil {
+		e.pod, err = f.Full()
+	}
+	return err != nil || e.anyMountedByOthers(own)
 }
 
 // podSecurityLevel is what Pod Security Admission enforces in the namespace. An

@@ -54,6 +54,9 @@ func TestKernelTierGivesWay(t *testing.T) {
 		{"other RuntimeClass", granted, nil, app("video-probe", func(p *corev1.Pod) { p.Spec.RuntimeClassName = &gvisor }), "RuntimeClass gvisor"},
 		{"shared processes", granted, nil, app("video-probe", func(p *corev1.Pod) { yes := true; p.Spec.ShareProcessNamespace = &yes }), "shareProcessNamespace"},
 		{"the node's processes", granted, nil, app("video-probe", func(p *corev1.Pod) { p.Spec.HostPID = true }), "hostPID"},
+		{"a mount of the sidecar's volume, written beforehand", granted, nil, app("video-probe", func(p *corev1.Pod) {
+			p.Spec.Containers[0].VolumeMounts = []corev1.VolumeMount{{Name: "debugsidecar-video-probe-run", MountPath: "/in"}}
+		}), "another container mounts the sidecar's own volume"},
 		{"user namespace", granted, nil, app("video-probe", func(p *corev1.Pod) { p.Spec.HostUsers = &no }), "hostUsers: false"},
 	}
 	for _, c := range cases {
