@@ -36,7 +36,7 @@ func (d *Decision) fillLevel(f Facts) string {
 		return own
 	}
 	const check = "selinux"
-	switch where, claim := namedLevel(f.Pod), claimOf(f.Pod); {
+	switch where, claim := namedLevel(f.Pod), claimOf(f); {
 	case f.SELinux.Range == nil:
 		d.Steps = append(d.Steps, Step{check, false, "no SELinux level to fill in: " + f.SELinux.Source})
 	case isWindows(f.Pod):
@@ -95,12 +95,20 @@ func eachOptions(pod podOf, visit func(path string, index int, c *containerOf, o
 	}
 }
 
-// claimOf returns the name of a PersistentVolumeClaim that the pod mounts.
-func claimOf(pod podOf) string {
-	for i := range pod.Spec.Volumes {
-		if claim := pod.Spec.Volumes[i].PersistentVolumeClaim; claim != nil {
-			return quote(claim.ClaimName)
+// claimOf returns the name of a PersistentVolumeClaim that the pod mounts. What an
+// older sidecar left behind, and nobody else mounts, is about to go.
+func claimOf(f Facts) string {
+	for i := range f.Pod.Spec.Volumes {
+		v := &f.Pod.Spec.Volumes[i]
+		if v.PersistentVolumeClaim == nil {
+			continue
 		}
+		if strings.HasPrefix(v.Name, profile.NamePrefix) {
+			if e, err := find(f); err == nil && !e.mountedByOthers(v.Name) {
+				continue
+			}
+		}
+		return quote(v.PersistentVolumeClaim.ClaimName)
 	}
 	return ""
 }
