@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -39,7 +40,7 @@ import (
 func TestWebhookKnowsEveryFlagOfTheDeployment(t *testing.T) {
 	for name, values := range variants(t) {
 		for _, d := range all[*appsv1.Deployment](render(t, values)) {
-			args := d.Spec.Template.Spec.Containers[0].Args
+			args := asTheKubeletGivesThem(d.Spec.Template.Spec.Containers[0])
 			command := server.Command(slog.New(slog.DiscardHandler))
 			if err := command.ParseFlags(args); err != nil {
 				t.Errorf("%s: %v", name, err)
@@ -55,6 +56,20 @@ func TestWebhookKnowsEveryFlagOfTheDeployment(t *testing.T) {
 			}
 		}
 	}
+}
+
+// asTheKubeletGivesThem puts the values of resources into a container's arguments.
+func asTheKubeletGivesThem(c corev1.Container) []string {
+	args := slices.Clone(c.Args)
+	for _, e := range c.Env {
+		if e.ValueFrom == nil || e.ValueFrom.ResourceFieldRef == nil || e.ValueFrom.ResourceFieldRef.Resource != "limits.memory" {
+			continue
+		}
+		for i := range args {
+			args[i] = strings.ReplaceAll(args[i], "$("+e.Name+")", strconv.FormatInt(c.Resources.Limits.Memory().Value(), 10))
+		}
+	}
+	return args
 }
 
 // mount writes the ConfigMaps to files, as the kubelet would.
