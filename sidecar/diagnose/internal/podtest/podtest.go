@@ -1,0 +1,134 @@
+// Package podtest makes for tests what a pod with several containers is to the
+// kernel: a PID namespace that they share, and for each a control group and a
+// mount namespace of its own. It takes root and a version 2 of control groups.
+package podtest
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Pod is a group of containers. Its processes end with the test.
+type Pod struct {
+	dir string // of the pod's control group
+	pid *os.File
+}
+
+// New makes a pod without containers.
+func New(t testing.TB) *Pod {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("takes root")
+	}
+	mount := cgroup2(t)
+	dir, err := os.MkdirTemp(mount, "podtest-")
+	if err != nil {
+		t.Skipf("control groups can't be made here: %v", err)
+	}
+	p := &Pod{dir: dir}
+	t.Cleanup(func() { p.remove(t) })
+	return p
+}
+
+func cgroup2(t testing.TB) string {
+	text, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if fields := strings.Fields(line); strings.Contains(line, " - cgroup2 ") && fields[3] == "/" {
+			return fields[4]
+		}
+	}
+	t.Skip("no control groups of version 2 are mounted")
+	return ""
+}
+
+func (p *Pod) remove(t testing.TB) {
+	_ = os.WriteFile(filepath.Join(p.dir, "cgroup.kill"), []byte("1"), 0)
+	if p.pid != nil {
+		p.pid.Close()
+	}
+	var err error
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		children, _ := filepath.Glob(filepath.Join(p.dir, "*", ""))
+		for _, child := range children {
+			_ = unix.Rmdir(child) // the files in it are the kernel's
+		}
+		if err = unix.Rmdir(p.dir); err == nil {
+			return
+		}
+	}
+	t.Errorf("the pod's control group stays: %v", err)
+}
+
+// Start starts a program as a container's process, in the control group that is
+// named: a container's first one, or as exec does another one. The first of all
+// is process 1 of the pod. What cmd has of SysProcAttr stays.
+func (p *Pod) Start(t testing.TB, group string, cmd *exec.Cmd) {
+	t.Helper()
+	dir := filepath.Join(p.dir, group)
+	if err := os.Mkdir(dir, 0o755); err != nil && !os.IsExist(err) {
+		t.Fatal(err)
+	}
+	fd, err := unix.Open(dir, unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, fd
+	cmd.SysProcAttr.Cloneflags |= unix.CLONE_NEWNS
+	if p.pid == nil {
+		cmd.SysProcAttr.Cloneflags |= unix.CLONE_NEWPID
+	}
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread() // and never unlocked: the thread's children are in the pod
+		if p.pid != nil {
+			if err := unix.Setns(int(p.pid.Fd()), unix.CLONE_NEWPID); err != nil {
+				started <- fmt.Errorf("entering the pod: %w", err)
+				return
+			}
+		}
+		started <- cmd.Start()
+	}()
+	if err := <-started; err != nil {
+		t.Fatal(err)
+	}
+	if p.pid == nil {
+		if p.pid, err = os.Open(fmt.Sprintf("/proc/%d/ns/pid", cmd.Process.Pid)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Enter completes a container from inside, before anything else is done: its own
+// /proc, and where it is wanted its own view of control groups. It returns with
+// the thread locked.
+func Enter(cgroupNamespace bool) error {
+	runtime.LockOSThread()
+	if cgroupNamespace {
+		if err := unix.Unshare(unix.CLONE_NEWCGROUP); err != nil {
+			return fmt.Errorf("a namespace of control groups: %w", err)
+		}
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("private mounts: %w", err)
+	}
+	if err := unix.Mount("proc", "/proc", "proc", 0, ""); err != nil {
+		return fmt.Errorf("a /proc: %w", err)
+	}
+	return nil
+}
