@@ -19,6 +19,7 @@ type Metrics struct {
 	exemptions *prometheus.CounterVec
 	entries    *prometheus.CounterVec
 	unasked    *prometheus.CounterVec
+	sessions   prometheus.Counter
 }
 
 // NewMetrics makes the metrics and registers them.
@@ -53,6 +54,10 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Name: "debugsidecar_kernel_tier_entries_total",
 			Help: "Requests to get into a container of the kernel tier, by the way (exec, attach, ephemeralcontainers) and outcome (denied, listed). Dry runs are not counted.",
 		}, []string{"way", "outcome"}),
+		sessions: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "debugsidecar_debug_sessions_total",
+			Help: "Debug containers into which it was written who asked for them. Dry runs are not counted.",
+		}),
 		unasked: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "debugsidecar_unregistered_requests_total",
 			Help: "Reviews of a kind that the chart registers nowhere, by path. They were allowed; any means that someone changed the webhook configurations.",
@@ -62,7 +67,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	for _, path := range []string{mutatePath, validatePath, connectPath} {
 		m.unasked.WithLabelValues(path)
 	}
-	r.MustRegister(m.seconds, m.injections, m.violations, m.exemptions, m.panics, m.entries, m.unasked)
+	r.MustRegister(m.seconds, m.injections, m.violations, m.exemptions, m.panics, m.entries, m.unasked, m.sessions)
 	return m
 }
 

@@ -39,10 +39,13 @@ type Deps struct {
 	OwnNamespace   string
 	Metrics        *Metrics
 	Log            *slog.Logger
+
+	stamps *stamps // of /mutate alone
 }
 
-// Mutate returns the handler of /mutate: it injects.
+// Mutate returns the handler of /mutate: it injects, and stamps debug containers.
 func Mutate(d Deps) http.Handler {
+	d.stamps = newStamps()
 	return &handler{path: mutatePath, decode: decode[decidedContainer, decidedVolume], judge: d.mutate, metrics: d.Metrics, log: d.Log}
 }
 
@@ -63,9 +66,9 @@ func (d Deps) mutate(ctx context.Context, r *request) (response, error) {
 		f.Pod = whole.pod.Pod
 	}
 	d.addViolations(ctx, r, &f)
-	// A pod for which nobody asks is sent only to be trimmed or filled in, and
-	// nothing else happens to it.
-	amended := f.SELinux.Fill || d.Policies.Trims(r.Namespace)
+	// A pod for which nobody asks is sent only to be trimmed or filled in, or because
+	// it is a copy to debug, and nothing else happens to it.
+	amended := f.SELinux.Fill || d.Policies.Trims(r.Namespace) || isCopy(r)
 	if !creates || amended && !inject.Asked(r.pod.Pod, f.Namespace.Labels) {
 		return d.carryOut(r, inject.Amend(f)), nil
 	}
@@ -86,7 +89,7 @@ func (d Deps) carryOut(r *request, decision *inject.Decision) response {
 	}
 	resp := allow()
 	resp.Warnings = decision.Warnings
-	if ops := decision.Patch(); len(ops) > 0 {
+	if ops := append(d.stamp(r, &resp), decision.Patch()...); len(ops) > 0 {
 		resp.Patch, resp.PatchType = encodePatch(ops), "JSONPatch"
 	}
 	d.recordTrims(r, decision, &resp)

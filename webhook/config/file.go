@@ -8,6 +8,9 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/debugsidecar/debugsidecar/policies"
 	"github.com/debugsidecar/debugsidecar/webhook/canary"
@@ -30,6 +33,22 @@ type File struct {
 	Grants                   []inject.Grant `json:"grants,omitempty"`
 	HostKernelRuntimeClasses []string       `json:"hostKernelRuntimeClasses,omitempty"`
 	Canary                   Canary         `json:"canary"`
+	Sessions                 Sessions       `json:"sessions"`
+}
+
+// Sessions says what becomes of debug sessions.
+type Sessions struct {
+	// Enabled has debug containers stamped with who asked for them.
+	Enabled bool `json:"enabled,omitempty"`
+	// MaxTTL is the most that a session's TTL may be; 0 is no limit.
+	MaxTTL metav1.Duration `json:"maxTTL"`
+}
+
+func (s *Sessions) check() error {
+	if s.MaxTTL.Duration != 0 && s.MaxTTL.Duration < time.Minute {
+		return fmt.Errorf("sessions.maxTTL: %s is less than a minute; 0s is no limit", s.MaxTTL.Duration)
+	}
+	return nil
 }
 
 // Canary is a sidecar that a share of new pods gets first.
@@ -95,6 +114,7 @@ type onDisk struct {
 	Grants                   []inject.Grant `json:"grants"`
 	HostKernelRuntimeClasses []string       `json:"hostKernelRuntimeClasses"`
 	Canary                   Canary         `json:"canary"`
+	Sessions                 Sessions       `json:"sessions"`
 }
 
 // level also takes the word off without quotes, which YAML reads as false.
@@ -117,10 +137,10 @@ func (s *Snapshot) loadFile(name string) error {
 	f.Images.Debug = or(read.Images.Debug, defaultDebugImage)
 	f.Policy.Default = policies.Level(or(string(read.Policy.Default), string(policies.Off)))
 	f.PodSecurityDefault = or(read.PodSecurityDefault, "privileged")
-	f.Alerts, f.Canary = read.Alerts, read.Canary
+	f.Alerts, f.Canary, f.Sessions = read.Alerts, read.Canary, read.Sessions
 	f.Grants, f.HostKernelRuntimeClasses = read.Grants, read.HostKernelRuntimeClasses
 	if err == nil {
-		if why := f.Canary.check(); why != nil {
+		if why := errors.Join(f.Canary.check(), f.Sessions.check()); why != nil {
 			return fmt.Errorf("%s: %w", name, why)
 		}
 	}
