@@ -71,10 +71,21 @@ func (p *Pod) remove(t testing.TB) {
 	t.Errorf("the pod's control group stays: %v", err)
 }
 
-// Start starts a program as a container's process, in the control group that is
-// named: a container's first one, or as exec does another one. The first of all
-// is process 1 of the pod. What cmd has of SysProcAttr stays.
+// Start starts a container's first process, in the control group that is named.
+// The first of all is process 1 of the pod. What cmd has of SysProcAttr stays.
 func (p *Pod) Start(t testing.TB, group string, cmd *exec.Cmd) {
+	t.Helper()
+	p.start(t, group, 0, cmd)
+}
+
+// Exec starts another process as kubectl exec does: its parent is outside, its
+// mounts are those of a process, by its PID here.
+func (p *Pod) Exec(t testing.TB, group string, of int, cmd *exec.Cmd) {
+	t.Helper()
+	p.start(t, group, of, cmd)
+}
+
+func (p *Pod) start(t testing.TB, group string, of int, cmd *exec.Cmd) {
 	t.Helper()
 	dir := filepath.Join(p.dir, group)
 	if err := os.Mkdir(dir, 0o755); err != nil && !os.IsExist(err) {
@@ -89,7 +100,9 @@ func (p *Pod) Start(t testing.TB, group string, cmd *exec.Cmd) {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
 	cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, fd
-	cmd.SysProcAttr.Cloneflags |= unix.CLONE_NEWNS
+	if of == 0 {
+		cmd.SysProcAttr.Cloneflags |= unix.CLONE_NEWNS
+	}
 	if p.pid == nil {
 		cmd.SysProcAttr.Cloneflags |= unix.CLONE_NEWPID
 	}
@@ -99,6 +112,12 @@ func (p *Pod) Start(t testing.TB, group string, cmd *exec.Cmd) {
 		if p.pid != nil {
 			if err := unix.Setns(int(p.pid.Fd()), unix.CLONE_NEWPID); err != nil {
 				started <- fmt.Errorf("entering the pod: %w", err)
+				return
+			}
+		}
+		if of != 0 {
+			if err := join(of); err != nil {
+				started <- err
 				return
 			}
 		}
@@ -112,6 +131,22 @@ func (p *Pod) Start(t testing.TB, group string, cmd *exec.Cmd) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// join takes this thread to a process's mounts.
+func join(pid int) error {
+	f, err := os.Open(fmt.Sprintf("/proc/%d/ns/mnt", pid))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := unix.Unshare(unix.CLONE_FS); err != nil {
+		return err
+	}
+	if err := unix.Setns(int(f.Fd()), unix.CLONE_NEWNS); err != nil {
+		return fmt.Errorf("entering the container's mounts: %w", err)
+	}
+	return nil
 }
 
 // Enter completes a container from inside, before anything else is done: its own
