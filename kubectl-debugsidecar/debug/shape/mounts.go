@@ -1,0 +1,74 @@
+package shape
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/debugsidecar/debugsidecar/policies/facts"
+)
+
+// volumeMounts are those of the target that a debug container may have, and what
+// is left out, in words.
+func volumeMounts(t *target, privileged bool) (mounts []corev1.VolumeMount, leftOut []string) {
+	for i := range t.container.VolumeMounts {
+		m := t.container.VolumeMounts[i].DeepCopy()
+		if why := whyNotMounted(t.pod, m); why != "" {
+			leftOut = append(leftOut, fmt.Sprintf("%s is not mounted: %s", m.MountPath, why))
+			continue
+		}
+		if p := m.MountPropagation; p != nil && *p == corev1.MountPropagationBidirectional && !privileged {
+			m.MountPropagation = new(corev1.MountPropagationHostToContainer)
+			leftOut = append(leftOut, fmt.Sprintf("what is mounted below %s is not passed on to the node: that takes a privileged container", m.MountPath))
+		}
+		mounts = append(mounts, *m)
+	}
+	for _, d := range t.container.VolumeDevices {
+		leftOut = append(leftOut, fmt.Sprintf("the block device %s of volume %s is not there: a debug container has none", d.DevicePath, d.Name))
+	}
+	return mounts, leftOut
+}
+
+func whyNotMounted(pod *corev1.Pod, m *corev1.VolumeMount) string {
+	switch {
+	case m.SubPath != "" || m.SubPathExpr != "":
+		return "the API permits no subPath in a debug container"
+	case strings.HasPrefix(m.Name, facts.ReservedPrefix):
+		return "volume " + m.Name + " belongs to a sidecar, which the policies keep for itself"
+	case isServiceAccountPath(m.MountPath) || hasToken(pod, m.Name):
+		return "it holds the pod's token, which is the pod's alone"
+	case covers(m.MountPath):
+		return "it would hide the debug container's own programs"
+	}
+	return ""
+}
+
+// serviceAccountPath is where pods find their token.
+const serviceAccountPath = "/var/run/secrets/kubernetes.io/serviceaccount"
+
+func isServiceAccountPath(p string) bool {
+	return path.Clean(p) == serviceAccountPath || strings.EqualFold(strings.TrimPrefix(strings.ReplaceAll(p, `\`, "/"), "C:"), serviceAccountPath)
+}
+
+// hasToken says whether a volume shows who the pod is to somebody else: a token,
+// or a certificate with its key.
+func hasToken(pod *corev1.Pod, volume string) bool {
+	for i := range pod.Spec.Volumes {
+		v := &pod.Spec.Volumes[i]
+		if v.Name != volume || v.Projected == nil {
+			continue
+		}
+		return slices.ContainsFunc(v.Projected.Sources, func(s corev1.VolumeProjection) bool {
+			return s.ServiceAccountToken != nil || s.PodCertificate != nil
+		})
+	}
+	return false
+}
+
+// own are the directories without which nothing of an image runs.
+var own = []string{"/", "/bin", "/sbin", "/lib", "/lib64", "/usr", "/usr/bin", "/usr/sbin", "/usr/lib", "/usr/local", "/usr/local/bin", "/etc", "/proc", "/sys", "/dev"}
+
+func covers(mountPath string) bool { return slices.Contains(own, path.Clean(mountPath)) }
