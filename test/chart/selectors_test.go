@@ -200,7 +200,7 @@ func TestEntriesAskForNoMoreThanTheyJudge(t *testing.T) {
 		"entering": {"CONNECT /pods/exec", "CONNECT /pods/attach", "UPDATE /pods/ephemeralcontainers"}}
 	want["trimming"] = append(slices.Clone(want["mutating"]), "UPDATE /pods/ephemeralcontainers")
 	everyEntry(t, func(t *testing.T, kind string, e entry) {
-		if strings.HasSuffix(e.name, ".trim.debugsidecar.io") {
+		if strings.HasSuffix(e.name, ".trim.debugsidecar.io") || e.name == "ephemeral.session.debugsidecar.io" {
 			kind = "trimming"
 		}
 		for _, r := range e.rules {

@@ -2,6 +2,7 @@ package chart
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -9,7 +10,7 @@ import (
 )
 
 func TestPodIsSentOnceWhereItIsTrimmed(t *testing.T) {
-	values := []string{missing, "", "disabled", "video-probe"}
+	labels := []string{missing, "", "disabled", "video-probe"}
 	for name, c := range map[string]struct {
 		policy  string
 		trimmed map[string]bool // by namespace, where a level is enforced
@@ -23,17 +24,20 @@ func TestPodIsSentOnceWhereItIsTrimmed(t *testing.T) {
 	} {
 		for _, level := range []string{"off", "baseline"} {
 			t.Run(name+" "+level, func(t *testing.T) {
-				entries := mutating(only[*admission.MutatingWebhookConfiguration](t, render(t, "excludedNamespaces: ["+excluded+"]\npolicy: "+fmt.Sprintf(c.policy, level))))
+				values := "excludedNamespaces: [" + excluded + "]\npolicy: " + fmt.Sprintf(c.policy, level)
+				entries := mutating(only[*admission.MutatingWebhookConfiguration](t, render(t, values+"\nsessions: {enabled: false}")))
+				recording := mutating(only[*admission.MutatingWebhookConfiguration](t, render(t, values)))
 				for _, name := range []string{"video", "labs", "other", excluded, namespace, "kube-system"} {
 					for _, enforce := range []string{missing, "off", "restricted", "misspelt"} {
 						enforced := enforce != "off" && (enforce != missing || level != "off")
 						want := c.trimmed[name] && enforced
-						for _, ns := range combinations(values, injectLabel) {
+						for _, ns := range combinations(labels, injectLabel) {
 							ns[nameLabel] = name
 							if enforce != missing {
 								ns[policyLabel+"enforce"] = enforce
 							}
-							checkSent(t, entries, ns, want)
+							checkSent(t, entries, ns, want, want)
+							checkSent(t, recording, ns, want, !slices.Contains([]string{excluded, namespace, "kube-system"}, name))
 						}
 					}
 				}
@@ -43,8 +47,9 @@ func TestPodIsSentOnceWhereItIsTrimmed(t *testing.T) {
 }
 
 // checkSent says whether each pod in a namespace is sent at most once, and for
-// trimming where it should be, if no other entry takes it.
-func checkSent(t *testing.T, entries []entry, ns map[string]string, want bool) {
+// trimming where it should be, if no other entry takes it; and the same for
+// ephemeral containers.
+func checkSent(t *testing.T, entries []entry, ns map[string]string, want, ephemeral bool) {
 	t.Helper()
 	for _, pod := range combinations([]string{missing, "", "disabled", "video-probe"}, injectLabel) {
 		injected, trimmed := 0, 0
@@ -66,8 +71,8 @@ func checkSent(t *testing.T, entries []entry, ns map[string]string, want bool) {
 			sent++
 		}
 	}
-	if (sent == 1) != want || sent > 1 {
-		t.Errorf("namespace %v: ephemeral containers are sent to %d entries, want %v", ns, sent, want)
+	if (sent == 1) != ephemeral || sent > 1 {
+		t.Errorf("namespace %v: ephemeral containers are sent to %d entries, want %v", ns, sent, ephemeral)
 	}
 }
 

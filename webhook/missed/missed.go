@@ -59,6 +59,9 @@ type entry struct{ namespaces, pods labels.Selector }
 func Of(c *admissionv1.MutatingWebhookConfiguration) (*Installation, error) {
 	i := &Installation{since: c.CreationTimestamp.Time}
 	for _, w := range c.Webhooks {
+		if !strings.HasSuffix(w.Name, ".inject.debugsidecar.io") {
+			continue // the others are asked about pods for other reasons
+		}
 		namespaces, err := selector(w.NamespaceSelector)
 		if err != nil {
 			return nil, fmt.Errorf("entry %s: namespaceSelector: %w", w.Name, err)

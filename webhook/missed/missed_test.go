@@ -26,8 +26,10 @@ func installation(t *testing.T) *Installation {
 	i, err := Of(&admissionv1.MutatingWebhookConfiguration{
 		ObjectMeta: metav1.ObjectMeta{CreationTimestamp: metav1.NewTime(noon.Add(-time.Hour))},
 		Webhooks: []admissionv1.MutatingWebhook{
-			{Name: "namespace", NamespaceSelector: is(excluded, exists, enabled), ObjectSelector: is(absent)},
-			{Name: "pod", NamespaceSelector: is(excluded), ObjectSelector: is(exists, enabled)},
+			// For all pods, but not for a sidecar.
+			{Name: "ephemeral.session.debugsidecar.io", NamespaceSelector: is(excluded)},
+			{Name: "namespace.inject.debugsidecar.io", NamespaceSelector: is(excluded, exists, enabled), ObjectSelector: is(absent)},
+			{Name: "pod.inject.debugsidecar.io", NamespaceSelector: is(excluded), ObjectSelector: is(exists, enabled)},
 		},
 	})
 	if err != nil {

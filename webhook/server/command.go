@@ -39,6 +39,7 @@ type options struct {
 	canaryState                         string
 	canaryInterval                      time.Duration
 	canaryDelay                         time.Duration
+	sessions                            bool
 	auditInterval                       time.Duration
 	auditReports, auditOwner            string
 	memoryLimit                         int64
@@ -92,6 +93,7 @@ func Command(log *slog.Logger) *cobra.Command {
 	f.StringVar(&o.canaryState, "canary-state", "", "ConfigMap, in the webhook's own namespace, that holds the state of a canary; without one there is no canary")
 	f.DurationVar(&o.canaryInterval, "canary-interval", 10*time.Second, "how often the leader looks at the pods while there is a canary")
 	f.DurationVar(&o.canaryDelay, "canary-delay", 2*time.Minute, "how long a canary waits, so that all replicas have read the configuration that it is in")
+	f.BoolVar(&o.sessions, "sessions", false, "have the leader tell of debug sessions, and delete copies of pods whose time is up")
 	f.DurationVar(&o.auditInterval, "audit-interval", 0, "how often the leader judges the pods that run already; 0 is never")
 	f.StringVar(&o.auditReports, "audit-reports", "", "name of the PolicyReport that the audit keeps in each namespace; without one it keeps none")
 	f.StringVar(&o.auditOwner, "audit-reports-owner", "", "ClusterRole that owns these reports: they are removed with it")

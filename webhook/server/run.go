@@ -110,6 +110,9 @@ func (o *options) run(ctx context.Context, restConfig *rest.Config) error {
 	if err := o.countMissed(mgr); err != nil {
 		return err
 	}
+	if err := o.keepSessions(mgr, store.Current); err != nil {
+		return err
+	}
 	if err := o.audits(mgr, restConfig, deps); err != nil {
 		return err
 	}
