@@ -10,7 +10,10 @@ import (
 
 // container is what all profiles have in common.
 func container(t *target, o *Options) corev1.EphemeralContainer {
-	c := corev1.EphemeralContainer{TargetContainerName: t.Name}
+	c := corev1.EphemeralContainer{}
+	if !t.isNew {
+		c.TargetContainerName = t.Name
+	}
 	c.Name, c.Image, c.ImagePullPolicy = o.Name, o.Image, o.PullPolicy
 	c.Stdin, c.TTY = o.Stdin, o.TTY
 	// Not FallbackToLogsOnError: what stood in the terminal last would become part

@@ -23,14 +23,15 @@ var podSecurity = sync.OnceValues(func() (policy.Evaluator, error) {
 // judge says what is known of what a namespace permits.
 type judge struct {
 	pod      *corev1.Pod
+	isNew    bool
 	security *api.LevelVersion // nil: not known
 	modes    policies.Modes
 	ours     *policies.Evaluator // nil: not asked
 	ns       Namespace
 }
 
-func newJudge(ctx context.Context, pod *corev1.Pod, ns Namespace) (*judge, error) {
-	j := &judge{pod: pod, ns: ns}
+func newJudge(ctx context.Context, t *target, ns Namespace) (*judge, error) {
+	j := &judge{pod: t.pod, isNew: t.isNew, ns: ns}
 	if !ns.Known {
 		return j, nil
 	}
@@ -55,22 +56,25 @@ func newJudge(ctx context.Context, pod *corev1.Pod, ns Namespace) (*judge, error
 // denials says why the container could not be added to the pod.
 func (j *judge) denials(ctx context.Context, c *corev1.EphemeralContainer) ([]Denial, error) {
 	pod := j.pod.DeepCopy()
-	pod.Spec.EphemeralContainers = append(pod.Spec.EphemeralContainers, *c)
+	if j.isNew {
+		pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container(c.EphemeralContainerCommon))
+	} else {
+		pod.Spec.EphemeralContainers = append(pod.Spec.EphemeralContainers, *c)
+	}
 	out, err := j.podSecurity(pod)
 	if err != nil || j.ours == nil {
 		return out, err
 	}
-	before, err := read(j.pod)
-	if err != nil {
+	r := policies.Request{Namespace: pod.Namespace, Modes: j.modes, NamespaceAnnotations: j.ns.Annotations}
+	if r.Pod, err = read(pod); err != nil {
 		return nil, err
 	}
-	after, err := read(pod)
-	if err != nil {
-		return nil, err
+	if !j.isNew {
+		if r.Old, err = read(j.pod); err != nil {
+			return nil, err
+		}
 	}
-	result, err := j.ours.Evaluate(ctx, policies.Request{
-		Namespace: pod.Namespace, Modes: j.modes, NamespaceAnnotations: j.ns.Annotations, Pod: after, Old: before,
-	})
+	result, err := j.ours.Evaluate(ctx, r)
 	if err != nil {
 		return nil, fmt.Errorf("asking the policies: %w", err)
 	}

@@ -16,7 +16,7 @@ import (
 func volumeMounts(t *target, privileged bool) (mounts []corev1.VolumeMount, leftOut []string) {
 	for i := range t.container.VolumeMounts {
 		m := t.container.VolumeMounts[i].DeepCopy()
-		if why := whyNotMounted(t.pod, m); why != "" {
+		if why := whyNotMounted(t, m); why != "" {
 			leftOut = append(leftOut, fmt.Sprintf("%s is not mounted: %s", m.MountPath, why))
 			continue
 		}
@@ -27,18 +27,18 @@ func volumeMounts(t *target, privileged bool) (mounts []corev1.VolumeMount, left
 		mounts = append(mounts, *m)
 	}
 	for _, d := range t.container.VolumeDevices {
-		leftOut = append(leftOut, fmt.Sprintf("the block device %s of volume %s is not there: a debug container has none", d.DevicePath, d.Name))
+		leftOut = append(leftOut, fmt.Sprintf("the block device %s of volume %s is not there: a debug container gets none", d.DevicePath, d.Name))
 	}
 	return mounts, leftOut
 }
 
-func whyNotMounted(pod *corev1.Pod, m *corev1.VolumeMount) string {
+func whyNotMounted(t *target, m *corev1.VolumeMount) string {
 	switch {
-	case m.SubPath != "" || m.SubPathExpr != "":
+	case !t.isNew && (m.SubPath != "" || m.SubPathExpr != ""):
 		return "the API permits no subPath in a debug container"
 	case strings.HasPrefix(m.Name, facts.ReservedPrefix):
 		return "volume " + m.Name + " belongs to a sidecar, which the policies keep for itself"
-	case isServiceAccountPath(m.MountPath) || hasToken(pod, m.Name):
+	case isServiceAccountPath(m.MountPath) || hasToken(t.pod, m.Name):
 		return "it holds the pod's token, which is the pod's alone"
 	case covers(m.MountPath):
 		return "it would hide the debug container's own programs"

@@ -7,12 +7,16 @@ import (
 )
 
 // notes are what holds for any debug container of the pod.
-func notes(pod *corev1.Pod, o *Options) []string {
-	out := []string{"a debug container has no limits of its own, the API permits none: what it uses counts as the pod's"}
+func notes(t *target, o *Options) []string {
+	pod := t.pod
+	var out []string
+	if !t.isNew {
+		out = append(out, "a debug container has no limits of its own, the API permits none: what it uses counts as the pod's")
+	}
 	if pod.Spec.HostNetwork {
 		out = append(out, "the pod uses the node's network: what is seen and changed there is the node's")
 	}
-	if pod.Spec.ShareProcessNamespace != nil && *pod.Spec.ShareProcessNamespace {
+	if !t.isNew && isTrue(pod.Spec.ShareProcessNamespace) {
 		out = append(out, "the pod's containers share their processes: all of them are seen")
 	}
 	if o.Foreign && o.TTL > 0 {

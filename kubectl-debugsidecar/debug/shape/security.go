@@ -37,6 +37,17 @@ func securityContext(t *target, p Profile) *corev1.SecurityContext {
 	return sc
 }
 
+// Hardened is the security context of a program that takes no privilege at all,
+// in any pod.
+func Hardened(pod *corev1.Pod) *corev1.SecurityContext {
+	t := &target{pod: pod, container: &corev1.Container{}}
+	t.context = effective(pod, t.container)
+	t.context.RunAsUser = new(imageUser)
+	sc := securityContext(t, Restricted)
+	sc.RunAsGroup, sc.ReadOnlyRootFilesystem = nil, new(true)
+	return sc
+}
+
 // identity is whom a debug container runs as: as its target if the profile
 // permits that, for the kernel opens a process to its own user and group.
 func identity(t *target, p Profile) (user int64, group *int64) {

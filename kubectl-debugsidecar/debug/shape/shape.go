@@ -6,6 +6,7 @@ package shape
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -114,15 +115,37 @@ func Of(ctx context.Context, pod *corev1.Pod, ns Namespace, o Options) (*Plan, e
 	if err != nil {
 		return nil, err
 	}
-	if err := supported(pod, t, &o); err != nil {
+	if err := supported(t, &o); err != nil {
 		return nil, err
 	}
-	p := &Plan{Target: t.Target, Notes: notes(pod, &o), PullNote: pullNote(pod, &o)}
-	judge, err := newJudge(ctx, pod, ns)
+	return t.plan(ctx, ns, &o)
+}
+
+// Beside makes the plan for a debug container beside its target in a pod that is
+// still to be created, a copy of original.
+func Beside(ctx context.Context, original, made *corev1.Pod, ns Namespace, o Options) (*Plan, error) {
+	if err := o.check(made); err != nil {
+		return nil, err
+	}
+	t, err := targetOf(original, o.Target)
 	if err != nil {
 		return nil, err
 	}
-	for _, c := range candidates(t, &o) {
+	t.pod, t.isNew = made, true
+	if t.container, _ = find(made, o.Target); t.container == nil {
+		return nil, fmt.Errorf("the copy of pod %s has no container %q", original.Name, o.Target)
+	}
+	t.ID, t.Running = "", true
+	return t.plan(ctx, ns, &o)
+}
+
+func (t *target) plan(ctx context.Context, ns Namespace, o *Options) (*Plan, error) {
+	p := &Plan{Target: t.Target, Notes: notes(t, o), PullNote: pullNote(t.pod, o)}
+	judge, err := newJudge(ctx, t, ns)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range candidates(t, o) {
 		denials, err := judge.denials(ctx, &c.Container)
 		switch {
 		case err != nil:

@@ -51,7 +51,8 @@ func allNames(pod *corev1.Pod) []string {
 }
 
 // supported says why a pod can have no debug container.
-func supported(pod *corev1.Pod, t *target, o *Options) error {
+func supported(t *target, o *Options) error {
+	pod := t.pod
 	switch {
 	case pod.Annotations[corev1.MirrorPodAnnotationKey] != "":
 		return fmt.Errorf("pod %s is static: a kubelet runs it from a file, and the API server adds nothing to it; debug it on its node, %s", pod.Name, pod.Spec.NodeName)

@@ -31,6 +31,9 @@ type target struct {
 	// groups are its supplementary groups beyond those of the pod.
 	groups  []int64
 	windows bool
+	// isNew says that the pod is still to be created, and the debug container is an
+	// ordinary one in it.
+	isNew bool
 }
 
 func targetOf(pod *corev1.Pod, name string) (*target, error) {
