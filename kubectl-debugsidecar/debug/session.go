@@ -1,0 +1,184 @@
+package debug
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/debugsidecar/debugsidecar/webhook/session"
+)
+
+const (
+	// early is how long attaching is tried again while only an event tells that the
+	// container has started.
+	early = 5 * time.Second
+	// silence is after how long of it a person is told that there may be a prompt.
+	silence = 1500 * time.Millisecond
+	// endIn is how long it takes at most until a pod's status says what its container
+	// came to: kubelets look once a second, and tell once more.
+	endIn = 5 * time.Second
+	// lostIn is the same where the connection ended with an error.
+	lostIn = 2 * time.Second
+)
+
+// run is a session with a container that has begun, until one of both ends. Its
+// error has the container's exit status.
+func (o *options) run(ctx context.Context, c *client, d *debugger, b *begun) error {
+	asked := containerOf(d.pod, d.container)
+	switch {
+	case b.phase == ended:
+		if err := c.follow(ctx, d, o.streams.Out); err != nil {
+			note(o.streams.ErrOut, "%v", err)
+		}
+		return o.closing(d, b.status.State.Terminated)
+	case asked != nil && asked.TTY && asked.Stdin && o.terminal.is:
+		return o.interactive(ctx, c, d, b)
+	}
+	return o.piped(ctx, c, d, asked)
+}
+
+// interactive gives the terminal to the container.
+func (o *options) interactive(ctx context.Context, c *client, d *debugger, b *begun) error {
+	// Our own entrypoint says nothing before somebody looks. Of another image's
+	// program, the log has what it said until then.
+	screen := newScreen(o.streams.Out, d.foreign && d.added)
+	if err := o.terminal.raw(); err != nil {
+		return err
+	}
+	defer o.terminal.restore()
+	err := o.connect(ctx, c, d, b, screen)
+	_ = screen.open(nil)
+	o.terminal.restore()
+	if cause := context.Cause(ctx); cause != nil {
+		return o.left(d, cause)
+	}
+	return o.finish(ctx, c, d, screen, err)
+}
+
+// connect attaches; where the container may not be there yet, again.
+func (o *options) connect(ctx context.Context, c *client, d *debugger, b *begun, screen *screen) error {
+	begin := time.Now()
+	for {
+		connected, disconnect := context.WithCancel(ctx)
+		if d.foreign && d.added {
+			go func() { _ = screen.open(c.logSoFar(connected, d)) }()
+			screen.afterSilence(silence, connected.Done(), func() {
+				fmt.Fprint(o.streams.ErrOut, "(nothing was said yet; if a prompt is missing, press Enter)\r\n")
+			})
+		}
+		err := c.attach(connected, d.pod, d.container, streams{
+			in: o.keyboard.during(connected), out: screen, tty: true,
+			sizes: newSizes(o.terminal, !d.added || d.foreign, connected.Done()),
+		})
+		disconnect()
+		if err == nil || !b.early || screen.hasOutput() || time.Since(begin) > early || ctx.Err() != nil {
+			return err
+		}
+		sleep(ctx, 50*time.Millisecond)
+	}
+}
+
+// piped copies all that the container says to standard output, from its first
+// word; and standard input to the container, if that was asked for. What a
+// program writes to its two outputs comes in one, as a log has it.
+func (o *options) piped(ctx context.Context, c *client, d *debugger, asked *corev1.Container) error {
+	connected, disconnect := context.WithCancel(ctx)
+	defer disconnect()
+	if o.stdin && asked != nil && asked.Stdin {
+		go func() {
+			_ = c.attach(connected, d.pod, d.container, streams{in: o.keyboard.during(connected), tty: asked.TTY})
+		}()
+	}
+	screen := newScreen(o.streams.Out, false)
+	begin := time.Now()
+	var err error
+	for {
+		// The kubelet knows of the container a little later than its runtime.
+		if err = c.follow(ctx, d, screen); err == nil || screen.hasOutput() || time.Since(begin) > early || ctx.Err() != nil {
+			break
+		}
+		sleep(ctx, pause/5)
+	}
+	if cause := context.Cause(ctx); cause != nil {
+		return o.left(d, cause)
+	}
+	return o.finish(ctx, c, d, nil, err)
+}
+
+// finish finds out how a session came to its end, and says it.
+func (o *options) finish(ctx context.Context, c *client, d *debugger, screen *screen, streamed error) error {
+	patience := endIn
+	if streamed != nil {
+		patience = lostIn
+	}
+	waiting, stop := context.WithTimeout(ctx, patience)
+	defer stop()
+	var trouble error
+	for s := range c.watchPod(waiting, d.pod, "") {
+		if s.gone {
+			return failure{fmt.Errorf("pod %s was deleted", d.pod.Name)}
+		}
+		if s.err != nil {
+			trouble = s.err
+			continue
+		}
+		trouble, d.pod = nil, s.pod
+		now := standingOf(s.pod, d.container)
+		if now.phase != ended && !(now.status != nil && now.status.State.Terminated != nil) {
+			continue
+		}
+		if screen != nil && !screen.hasOutput() {
+			// It ended before it could be attached to.
+			if err := c.follow(ctx, d, o.streams.Out); err != nil {
+				note(o.streams.ErrOut, "%v", err)
+			}
+		}
+		return o.closing(d, now.status.State.Terminated)
+	}
+	if cause := context.Cause(ctx); cause != nil {
+		return o.left(d, cause)
+	}
+	switch {
+	case trouble != nil:
+		return failure{fmt.Errorf("the connection was lost, and the API server is not reached: %s\n%s may still run; come back by: %s", printable(trouble.Error()), d.container, d.comeBack())}
+	case streamed != nil:
+		return failure{fmt.Errorf("the connection was lost: %s\n%s still runs; come back by: %s", printable(streamed.Error()), d.container, d.comeBack())}
+	}
+	return failure{fmt.Errorf("the connection was lost\n%s still runs; come back by: %s", d.container, d.comeBack())}
+}
+
+// left is a session that the user's side ended: a signal came.
+func (o *options) left(d *debugger, cause error) error {
+	if s, ok := errors.AsType[*signalled](cause); ok {
+		note(o.streams.ErrOut, "%s; %s still runs; come back by: %s", s.Error(), d.container, d.comeBack())
+		return exitStatus(s.status())
+	}
+	return failure{cause}
+}
+
+// closing says how the container ended, and passes its status on.
+func (o *options) closing(d *debugger, t *corev1.ContainerStateTerminated) error {
+	if t == nil {
+		return nil
+	}
+	if t.ExitCode != 0 {
+		text := fmt.Sprintf("%s ended with status %d", d.container, t.ExitCode)
+		if t.Reason != "" && t.Reason != "Error" {
+			text += " (" + session.Text(t.Reason) + ")"
+		}
+		note(o.streams.ErrOut, "%s", text)
+	}
+	for i, line := range denialLines(errors.New(t.Message)) {
+		if i == 0 {
+			note(o.streams.ErrOut, "its last words:")
+		}
+		note(o.streams.ErrOut, "  %s", line)
+	}
+	if t.ExitCode != 0 {
+		return exitStatus(t.ExitCode)
+	}
+	return nil
+}
