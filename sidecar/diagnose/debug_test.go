@@ -71,7 +71,7 @@ func TestDebugWithoutCommandIsAShell(t *testing.T) {
 	if out != "hello\n" || status != 6 {
 		t.Errorf("%q, %q, %d", out, errs, status)
 	}
-	if !strings.HasPrefix(errs, "debugsidecar: uid ") || !strings.Contains(errs, "sidecar doctor") {
+	if !strings.HasPrefix(errs, "debugsidecar\n") || !strings.Contains(errs, "sidecar doctor") || !strings.Contains(errs, "  we        uid ") {
 		t.Errorf("the greeting is %q", errs)
 	}
 }
@@ -113,12 +113,15 @@ func TestDebugWaitsWhereNobodyCanType(t *testing.T) {
 
 func TestOtherContainersProcessesAreNamedWithoutArguments(t *testing.T) {
 	proc := t.TempDir()
-	write := func(pid int, cgroup, name, cmdline string, root bool) {
+	write := func(pid int, cgroup, name, state string, root bool) {
 		dir := filepath.Join(proc, fmt.Sprint(pid))
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
-		for file, text := range map[string]string{"cgroup": cgroup, "comm": name + "\n", "cmdline": cmdline} {
+		for file, text := range map[string]string{
+			"cgroup": cgroup, "stat": fmt.Sprintf("%d (%s) %s 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 1 0", pid, name, state),
+			"cmdline": "ffmpeg\x00rtsp://u:secret@camera",
+		} {
 			if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o644); err != nil {
 				t.Fatal(err)
 			}
@@ -129,11 +132,11 @@ func TestOtherContainersProcessesAreNamedWithoutArguments(t *testing.T) {
 			}
 		}
 	}
-	write(7, "0::/\n", "sidecar", "sidecar\x00debug", true)
-	write(8, "0::/\n", "sh", "sh", true)
-	write(1, "0::/../pause\n", "pause", "/pause", false)
-	write(30, "0::/../app\n", "ff\x1b[2Jmpeg", "ffmpeg\x00rtsp://u:secret@camera", true)
-	write(31, "0::/../app\n", "zombie", "", true)
+	write(7, "0::/\n", "sidecar", "S", true)
+	write(8, "0::/\n", "sh", "S", true)
+	write(1, "0::/../pause\n", "pause", "S", false)
+	write(30, "0::/../app\n", "ff\x1b[2Jmpeg", "R", true)
+	write(31, "0::/../app\n", "zombie", "Z", true)
 	got := foreignProcesses(proc, 7)
 	if want := fmt.Sprint([]seen{{1, "pause", false}, {30, "ff?[2Jmpeg", true}}); fmt.Sprint(got) != want {
 		t.Errorf("%v, not %s", got, want)
