@@ -26,7 +26,7 @@ func main() {
 		SilenceErrors: true,
 	}
 	root.AddCommand(
-		probe.Command(version), replay.Command(),
+		probe.Command(version), probe.TokenCommand(), replay.Command(),
 		diagnose.DebugCommand(), diagnose.DoctorCommand(probe.FindWorker(""), nil), diagnose.CheckRootCommand(),
 	)
 	if err := root.Execute(); err != nil {
