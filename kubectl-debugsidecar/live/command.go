@@ -6,10 +6,11 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
+	"github.com/debugsidecar/debugsidecar/kubectl-debugsidecar/live/open"
 	"github.com/debugsidecar/debugsidecar/kubectl-debugsidecar/live/top"
 )
 
 // Commands returns the commands.
 func Commands(streams genericiooptions.IOStreams) []*cobra.Command {
-	return []*cobra.Command{top.Command(streams)}
+	return []*cobra.Command{top.Command(streams), open.Command(streams)}
 }

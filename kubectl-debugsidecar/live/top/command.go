@@ -84,7 +84,7 @@ table once an interval, and with -o json a line.`,
 	f.DurationVar(&o.interval, "interval", time.Second, "how often each probe is asked")
 	f.BoolVar(&o.once, "once", false, "print one table, after asking each probe twice, and end")
 	f.StringVarP(&o.output, "output", "o", "", "format: json, a line for each sample (default: for people)")
-	c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"json"}, cobra.ShellCompDirectiveNoFileComp)) //nolint:errcheck // the flags exist
+	c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"json"}, cobra.ShellCompDirectiveNoFileComp))            //nolint:errcheck // the flags exist
 	c.RegisterFlagCompletionFunc("context", func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) { //nolint:errcheck
 		return o.kube.Contexts(), cobra.ShellCompDirectiveNoFileComp
 	})
