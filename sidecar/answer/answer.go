@@ -20,6 +20,9 @@ type Policy struct {
 	// LowerSource opens another source, of less resolution, while the network
 	// can't carry the first one.
 	LowerSource bool
+	// ReturnAfter is how long there has to be no trouble with the lower source until
+	// the first one is tried again. 0: it stays with the lower one.
+	ReturnAfter time.Duration
 	// Reopen closes and opens the probe's session when the camera sends nothing.
 	Reopen bool
 	// Break stops opening the stream for a while when the node is short of CPU or
@@ -35,6 +38,7 @@ type Kind string
 
 const (
 	LowerSource   Kind = "lower-source"
+	MainSource    Kind = "main-source"
 	Reopen        Kind = "reopen"
 	Break         Kind = "break"
 	ReceiveBuffer Kind = "receive-buffer"
@@ -55,7 +59,19 @@ type Answer struct {
 type Answerer struct {
 	policy Policy
 	given  map[asked]clock.Ktime
+	way    *way
+	blamed map[string]blame
 }
+
+// blame is what an alert of a stream said last.
+type blame struct {
+	at    clock.Ktime
+	cause warn.Cause
+}
+
+// blamedFor is how long an alert's cause stands in where the verdict has none: what
+// made the alert is often over a tenth of a second later, and the trouble is not.
+const blamedFor = 10 * time.Second
 
 type asked struct {
 	stream string
@@ -67,12 +83,31 @@ func New(p Policy) *Answerer {
 	if p.Every <= 0 {
 		p.Every = time.Minute
 	}
-	return &Answerer{policy: p, given: map[asked]clock.Ktime{}}
+	return &Answerer{policy: p, given: map[asked]clock.Ktime{}, blamed: map[string]blame{}, way: newWay(p.ReturnAfter)}
 }
 
-// Step returns what to do about a stream now; mostly nothing. bytesPerSecond is
-// the stream's, if it is known.
-func (a *Answerer) Step(stream sample.Stream, s *sample.Sample, v *warn.Verdict, bytesPerSecond sample.Figure) []Answer {
+// Session takes note of the probe's own session, at each tick, and returns
+// whether it is time to play the source again instead of the lower one. That is
+// asked for until it is so.
+func (a *Answerer) Session(stream sample.Stream, s Session) (Answer, bool) {
+	why := a.way.step(s)
+	return Answer{At: s.At, Stream: stream.String(), Kind: MainSource, Text: why}, why != ""
+}
+
+// Way returns how things stand between the two sources.
+func (a *Answerer) Way() Way { return a.way.Way }
+
+// Heard takes note of an alert.
+func (a *Answerer) Heard(alert warn.Alert, now clock.Ktime) {
+	if alert.Kind != warn.Clear && alert.Cause != warn.Unclear {
+		a.blamed[alert.Stream.Key()] = blame{now, alert.Cause}
+	}
+}
+
+// Step returns what to do about a stream now; mostly nothing. own says whether it
+// is the probe's own session: nothing is done to others. bytesPerSecond is the
+// stream's, if it is known.
+func (a *Answerer) Step(stream sample.Stream, own bool, s *sample.Sample, v *warn.Verdict, bytesPerSecond sample.Figure) []Answer {
 	if v.Health != warn.Poor && v.Health != warn.Unusable {
 		return nil
 	}
@@ -86,10 +121,13 @@ func (a *Answerer) Step(stream sample.Stream, s *sample.Sample, v *warn.Verdict,
 		a.given[key] = s.At
 		answers = append(answers, Answer{At: s.At, Stream: stream.String(), Kind: kind, Text: text, Advice: advice})
 	}
-	own := stream.Source != ""
-	switch v.Cause {
+	cause := v.Cause
+	if said, ok := a.blamed[stream.Key()]; ok && cause == warn.Unclear && time.Duration(s.At-said.at) < blamedFor {
+		cause = said.cause
+	}
+	switch cause {
 	case warn.Network:
-		if a.policy.LowerSource && own {
+		if a.policy.LowerSource && own && a.way.mayLower(s.At) {
 			give(LowerSource, false, "the network does not carry the stream: opening the source of lower resolution")
 		}
 	case warn.Camera:
@@ -109,6 +147,7 @@ func (a *Answerer) Step(stream sample.Stream, s *sample.Sample, v *warn.Verdict,
 
 // Forget drops what is known of a stream that ended.
 func (a *Answerer) Forget(stream sample.Stream) {
+	delete(a.blamed, stream.Key())
 	for _, kind := range []Kind{LowerSource, Reopen, Break, ReceiveBuffer} {
 		delete(a.given, asked{stream.Key(), kind})
 	}

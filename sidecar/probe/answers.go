@@ -3,6 +3,7 @@ package probe
 import (
 	"time"
 
+	"github.com/debugsidecar/debugsidecar/bpf/clock"
 	"github.com/debugsidecar/debugsidecar/sidecar/answer"
 	"github.com/debugsidecar/debugsidecar/sidecar/capture"
 	"github.com/debugsidecar/debugsidecar/sidecar/sample"
@@ -16,7 +17,12 @@ const (
 )
 
 // answer asks for each stream what is to be done, does it, and records it.
-func (p *Probe) answer() {
+func (p *Probe) answer(now clock.Ktime) {
+	if p.own != nil {
+		if a, back := p.answers.Session(p.own.id, p.ownSession(now)); back && p.act(a) {
+			p.record(a)
+		}
+	}
 	for _, s := range p.watch.streams {
 		if s.ended || s.verdict.Health != warn.Poor && s.verdict.Health != warn.Unusable {
 			continue
@@ -25,12 +31,32 @@ func (p *Probe) answer() {
 		if bits, known := rate.Get(); known {
 			rate = sample.Of(bits / 8)
 		}
-		for _, a := range p.answers.Step(s.id, &s.sample, &s.verdict, rate) {
+		for _, a := range p.answers.Step(s.id, p.own != nil && s.id == p.own.id, &s.sample, &s.verdict, rate) {
 			if a.Advice || p.act(a) {
 				p.record(a)
 			}
 		}
 	}
+}
+
+// ownSession is what the way between the two sources is found by.
+func (p *Probe) ownSession(now clock.Ktime) answer.Session {
+	s := answer.Session{At: now, Lower: p.playsLower(), Health: warn.Unknown}
+	switch p.own.before.State {
+	case capture.Closed:
+		return s
+	case capture.Absent: // its address is not allowed, which shows only now
+		s.Health = warn.Unusable
+	}
+	s.Open = true
+	if own := p.watch.streams[p.own.id]; own != nil && !own.ended {
+		s.Health = own.verdict.Health
+	}
+	return s
+}
+
+func (p *Probe) playsLower() bool {
+	return p.options.LowerSource != "" && p.own.source == p.options.LowerSource
 }
 
 // act does what is to be done, and says whether it could.
@@ -45,6 +71,8 @@ func (p *Probe) act(a answer.Answer) bool {
 			return false // it plays already
 		}
 		o.source = p.options.LowerSource
+	case answer.MainSource:
+		o.source = p.options.Source
 	case answer.Break:
 		o.after = breakFor
 	}

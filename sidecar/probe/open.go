@@ -11,6 +11,7 @@ import (
 
 	"github.com/debugsidecar/debugsidecar/bpf/clock"
 	"github.com/debugsidecar/debugsidecar/sidecar/capture"
+	"github.com/debugsidecar/debugsidecar/sidecar/capture/source"
 	"github.com/debugsidecar/debugsidecar/sidecar/sample"
 	"github.com/debugsidecar/debugsidecar/sidecar/serve"
 )
@@ -41,6 +42,13 @@ func (p *Probe) open(out io.Writer) error {
 	o := p.options
 	options := serve.Options{Addr: o.Listen, LocalAddr: o.Inside, Log: p.log}
 	if o.Source != "" {
+		if _, err := source.Parse(o.LowerSource, o.Local); o.LowerSource != "" && err != nil {
+			if o.Local {
+				return fmt.Errorf("--lower-source: %w", err)
+			}
+			p.lack("the source of lower resolution", err)
+			o.LowerSource = ""
+		}
 		player, err := newPlayer(capture.Options{
 			Source: o.Source, Local: o.Local, Worker: FindWorker(o.Worker), Mode: capture.Mode(o.Open), Log: p.log,
 			Hide: slices.DeleteFunc([]string{o.RunDir, o.TokenFile}, func(path string) bool { return path == "" }),

@@ -47,6 +47,9 @@ type Options struct {
 	// network did not carry Source; empty: never. Reopen and Break allow these answers.
 	LowerSource   string
 	Reopen, Break bool
+	// ReturnAfter is how long there must be no trouble with LowerSource until Source
+	// is tried again; 0: never.
+	ReturnAfter time.Duration
 	// Receivers is a file with more of them, with what they take: tokens,
 	// certificates, a proxy.
 	Receivers string
@@ -70,10 +73,15 @@ const (
 	envPrefix       = "DEBUGSIDECAR_"
 	envSource       = envPrefix + "SOURCE"
 	envSourceSecret = envPrefix + "SOURCE_SECRET"
+	envLowerSource  = envPrefix + "LOWER_SOURCE"
 )
 
 // defaultBuffers are the depths of viewers from a control room to a web player.
 const defaultBuffers = "0.2,0.5,1,2,4"
+
+// defaultReturn is longer than most congestions, and so short that nobody sits
+// before a small picture for no reason.
+const defaultReturn = 2 * time.Minute
 
 // BindFlags adds the options to a command's flags, with the environment's values
 // as defaults.
@@ -98,12 +106,22 @@ func (o *Options) BindFlags(fs *pflag.FlagSet) {
 	fs.StringSliceVar(&o.Webhooks, "alert-webhook", list(env("ALERT_WEBHOOKS", "")), "URL that alerts are posted to as JSON; may be repeated")
 	fs.StringVar(&o.Receivers, "alert-receivers", env("ALERT_RECEIVERS", ""), "YAML file with a list of receivers: url, kind, tokenFile, caFile, certFile, keyFile, proxy")
 	fs.StringVar(&o.TokenFile, "alert-token-file", env("ALERT_TOKEN_FILE", ""), "file with the bearer token for these")
-	fs.StringVar(&o.LowerSource, "lower-source", env("LOWER_SOURCE", ""), "URL of the same stream in lower resolution, played instead, from when the network did not carry the source")
+	fs.StringVar(&o.LowerSource, "lower-source", "", "URL of the same stream in lower resolution, played instead, from when the network did not carry the source. In a pod from "+envLowerSource)
+	fs.DurationVar(&o.ReturnAfter, "return-after", duration(env("RETURN_AFTER", ""), defaultReturn), "how long the lower source must play without trouble until the source is tried again; each try that fails doubles it, up to 15 times as long; 0: never")
 	fs.BoolVar(&o.Reopen, "reopen", env("REOPEN", "") == "true", "open the source again when the camera sends nothing")
 	fs.BoolVar(&o.Break, "break", env("BREAK", "") == "true", "close the own session for two minutes when the node is short of CPU or memory")
 	fs.StringVar(&o.Log, "log-level", env("LOG_LEVEL", "info"), "debug, info, warn or error")
 	fs.BoolVar(&o.WithTools, "with-tools", false, "the debugging tools are in this container, too: reap what they leave")
 	o.Pod, o.Namespace = env("POD", ""), env("NAMESPACE", "")
+}
+
+// duration reads a variable; what is none is the default, as an option of a pod
+// that is wrong must not keep it from starting.
+func duration(text string, other time.Duration) time.Duration {
+	if d, err := time.ParseDuration(text); err == nil {
+		return d
+	}
+	return other
 }
 
 func list(text string) []string {
@@ -121,6 +139,9 @@ func (o *Options) Complete() error {
 	if o.Source == "" {
 		o.Source = os.Getenv(envSource)
 	}
+	if o.LowerSource == "" {
+		o.LowerSource = os.Getenv(envLowerSource)
+	}
 	// In a pod a file or a camera has an owner already.
 	o.Local = o.Pod == "" && o.Namespace == "" && os.Getenv("KUBERNETES_SERVICE_HOST") == ""
 	if !slices.Contains([]string{"onAlert", "sampled", "always"}, o.Open) {
@@ -131,6 +152,12 @@ func (o *Options) Complete() error {
 	}
 	if _, err := o.level(); err != nil {
 		return fmt.Errorf("--log-level %s: it is debug, info, warn or error", o.Log)
+	}
+	if o.LowerSource != "" && o.LowerSource == o.Source {
+		return errors.New("--lower-source is --source itself: there is nothing to turn to")
+	}
+	if o.ReturnAfter < 0 {
+		return fmt.Errorf("--return-after %v: it is 0 or longer", o.ReturnAfter)
 	}
 	var err error
 	if o.Ports, err = parsePorts(o.ports); err != nil {
@@ -147,7 +174,7 @@ func (o *Options) level() (level slog.Level, err error) {
 }
 
 func (o *Options) policy() answer.Policy {
-	return answer.Policy{LowerSource: o.LowerSource != "", Reopen: o.Reopen, Break: o.Break}
+	return answer.Policy{LowerSource: o.LowerSource != "", ReturnAfter: o.ReturnAfter, Reopen: o.Reopen, Break: o.Break}
 }
 
 func (o *Options) maxTier() bpf.Tier {

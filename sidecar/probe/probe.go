@@ -50,7 +50,7 @@ const publishEvery = int(time.Second / sample.Interval)
 // Run watches until the guard's context ends. It tells on out where the page is
 // if it runs by hand.
 func Run(g *guard.Guard, o Options, version string, log *slog.Logger, out io.Writer) (err error) {
-	p := &Probe{options: &o, log: log, guard: g, version: version, answers: answer.New(o.policy()), raised: raised{}}
+	p := &Probe{options: &o, log: log, guard: g, version: version, raised: raised{}}
 	p.wall = clock.SampleWall()
 	defer func() { err = errors.Join(err, p.close()) }()
 	p.sources = openSources(&o, log)
@@ -58,6 +58,7 @@ func Run(g *guard.Guard, o Options, version string, log *slog.Logger, out io.Wri
 	if err := p.open(out); err != nil {
 		return err
 	}
+	p.answers = answer.New(o.policy())
 
 	ctx, cancel := context.WithCancelCause(g.Context())
 	defer cancel(nil)
@@ -120,12 +121,13 @@ func (p *Probe) loop(ctx context.Context) {
 		}
 		alerts := p.watch.tick(now, late, p.sampleOwn(now))
 		for _, a := range alerts {
+			p.answers.Heard(a, now)
 			p.alert(a)
 		}
 		for _, id := range p.watch.forgotten {
 			p.forget(id)
 		}
-		p.answer()
+		p.answer(now)
 		p.tellPlayer()
 		p.follow()
 		if n%publishEvery == 0 || len(alerts) > 0 {

@@ -8,6 +8,7 @@ import (
 	"github.com/debugsidecar/debugsidecar/bpf"
 	"github.com/debugsidecar/debugsidecar/bpf/clock"
 	"github.com/debugsidecar/debugsidecar/bpf/drop"
+	"github.com/debugsidecar/debugsidecar/sidecar/capture"
 	"github.com/debugsidecar/debugsidecar/sidecar/status"
 	"github.com/debugsidecar/debugsidecar/sidecar/warn"
 )
@@ -47,6 +48,7 @@ func (p *Probe) status(now clock.Ktime) *status.Status {
 	})
 	if p.own != nil {
 		st.Capture = p.own.status()
+		st.Capture.Lower = p.lower()
 	} else {
 		st.NotAvailable["picture"] = "no source is configured (--source)"
 	}
@@ -55,6 +57,20 @@ func (p *Probe) status(now clock.Ktime) *status.Status {
 	}
 	p.drops(st)
 	return st
+}
+
+// lower is the turn to the lower source, nil while there is none.
+func (p *Probe) lower() *status.Lower {
+	way := p.answers.Way()
+	if !way.Lower {
+		return nil
+	}
+	l := &status.Lower{Source: capture.Mask(p.options.LowerSource), Since: p.wallTime(way.Since).UTC()}
+	if way.Back != 0 {
+		until := p.wallTime(way.Back).UTC()
+		l.Until = &until
+	}
+	return l
 }
 
 // drops adds the kernel's drops, and what the probes missed.

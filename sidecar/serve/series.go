@@ -172,6 +172,16 @@ var statusSeries = []series{
 				give(1, c.Source, c.Mode, c.State)
 			}
 		}},
+	{name: "debugsidecar_capture_lower_source", help: "1 while the source of lower resolution is played instead.", kind: gauge, labels: []string{"source"},
+		each: func(_ *Server, st *status.Status, give func(float64, ...string)) {
+			if c := st.Capture; c != nil {
+				on := 0.
+				if c.Lower != nil {
+					on = 1
+				}
+				give(on, c.Source)
+			}
+		}},
 	captured("debugsidecar_capture_restarts_total", "Times that the capture was started again.", func(c *status.Capture) uint64 { return c.Restarts }),
 	captured("debugsidecar_capture_frames_total", "Frames that were decoded.", func(c *status.Capture) uint64 { return c.Frames }),
 	captured("debugsidecar_capture_late_frames_total", "Frames that were dropped after decoding, since they came late.", func(c *status.Capture) uint64 { return c.Late }),

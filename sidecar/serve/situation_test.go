@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -169,6 +170,29 @@ func TestLookingTakesAClickWhereItOpensASession(t *testing.T) {
 	eval[bool](t, ctx, `(document.getElementById("look").click(), true)`)
 	until(t, ctx, `document.getElementById("live").checkVisibility() && document.getElementById("live").naturalWidth === 640`)
 	screenshot(t, ctx, "scene-look")
+}
+
+// Who sees a small picture is told why, and until when.
+func TestThePageTellsOfTheLowerSource(t *testing.T) {
+	browser := newBrowser(t)
+	s := serving(t, Options{Pictures: &film{}})
+	var until30 atomic.Bool
+	published(t, s, func(now time.Time) *status.Status {
+		st := calmOne(now)
+		lower := &status.Lower{Source: "rtsp://camera/sub", Since: now.Add(-time.Minute)}
+		if until30.Load() {
+			lower.Until = new(now.Add(30 * time.Second))
+		}
+		st.Capture = &status.Capture{Source: "rtsp://camera/main", Mode: "always", State: "playing", Width: 640, Height: 360, FPS: 30, Lower: lower}
+		return st
+	})
+	ctx := tab(t, browser, 390, 844, true)
+	open(t, ctx, s.Link())
+	says := `document.getElementById("lower").checkVisibility() && document.getElementById("lower").textContent.includes(%q)`
+	until(t, ctx, fmt.Sprintf(says, "It stays so"))
+	until30.Store(true)
+	until(t, ctx, fmt.Sprintf(says, "the source is tried again at"))
+	screenshot(t, ctx, "scene-lower")
 }
 
 // A browser has six connections to a host: pages that nobody sees hold none, and

@@ -96,4 +96,16 @@ type Capture struct {
 	Width    int     `json:"width,omitempty"`
 	Height   int     `json:"height,omitempty"`
 	FPS      float64 `json:"fps,omitempty"`
+	// Lower is set while the source of lower resolution is played instead.
+	Lower *Lower `json:"lower,omitempty"`
+}
+
+// Lower is the turn to the source of lower resolution.
+type Lower struct {
+	// Source is its URL without its password.
+	Source string    `json:"source"`
+	Since  time.Time `json:"since"`
+	// Until is when the source is tried again if there is no trouble until then;
+	// absent: never.
+	Until *time.Time `json:"until,omitempty"`
 }

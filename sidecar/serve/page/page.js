@@ -96,6 +96,10 @@ function renderPicture() {
   put($("why-no-picture"), why || "No picture yet.");
   $("look").hidden = !(can && !looking);
   put($("picture-note"), can && capture.width && !img.hidden ? `${capture.width} × ${capture.height}, ${capture.fps.toFixed(0)} fps` : "");
+  const lower = can && capture.lower;
+  $("lower").hidden = !lower;
+  if (lower) put($("lower"), `Lower resolution since ${clock(new Date(lower.since))}, as the network did not carry the source. `
+    + (lower.until ? `If it stays calm, the source is tried again at ${clock(new Date(lower.until))}.` : "It stays so (--return-after 0)."));
 }
 
 // ---- what is known and what is not

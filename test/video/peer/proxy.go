@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Proxy is a TCP connection with a fault between a player and a server.
@@ -16,6 +17,8 @@ type Proxy struct {
 	URL string
 	// Limit is how many bytes of the server pass in each connection; 0 is all.
 	Limit atomic.Int64
+	// Rate is how many bytes a second of the server pass; 0 is all that come.
+	Rate atomic.Int64
 	// Then is what comes after them.
 	Then func(net.Conn)
 
@@ -117,7 +120,25 @@ func (p *Proxy) serve(player net.Conn) {
 		}
 		return
 	}
-	_, _ = io.Copy(player, server)
+	p.carry(player, server)
+}
+
+// carry is a network that has as much room as Rate says at each moment: what
+// does not fit waits, in the sockets.
+func (p *Proxy) carry(to, from net.Conn) {
+	b := make([]byte, 4<<10)
+	for {
+		n, err := from.Read(b)
+		if err != nil {
+			return
+		}
+		if rate := p.Rate.Load(); rate > 0 {
+			time.Sleep(time.Duration(n) * time.Second / time.Duration(rate))
+		}
+		if _, err := to.Write(b[:n]); err != nil {
+			return
+		}
+	}
 }
 
 // Stop ends the proxy and its connections.
