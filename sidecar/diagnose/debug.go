@@ -95,6 +95,7 @@ func (d *debugging) run(args []string, greeting bool) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 
+	awaitSight(os.Stdin, sightWithin)
 	what, interactive := "the command "+filepath.Base(strings.Join(args[:min(1, len(args))], "")), len(args) == 0
 	view, _ := inTime(greetWithin, LookAtTarget)
 	if interactive && greeting {
