@@ -12,6 +12,7 @@ import (
 	"github.com/debugsidecar/debugsidecar/sidecar/diagnose"
 	"github.com/debugsidecar/debugsidecar/sidecar/probe"
 	"github.com/debugsidecar/debugsidecar/sidecar/replay"
+	"github.com/debugsidecar/debugsidecar/sidecar/snapshot"
 )
 
 // version is set by the linker.
@@ -27,7 +28,7 @@ func main() {
 	}
 	root.AddCommand(
 		probe.Command(version), probe.TokenCommand(), replay.Command(),
-		diagnose.DebugCommand(), diagnose.DoctorCommand(probe.FindWorker(""), nil), diagnose.CheckRootCommand(),
+		diagnose.DebugCommand(), diagnose.DoctorCommand(probe.FindWorker(""), nil), diagnose.CheckRootCommand(), snapshot.Command(version),
 	)
 	if err := root.Execute(); err != nil {
 		var status interface{ ExitStatus() int }

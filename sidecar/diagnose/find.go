@@ -1,6 +1,7 @@
 package diagnose
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -31,6 +32,31 @@ func (v *View) RootPath() string {
 		return ""
 	}
 	return fmt.Sprintf("/proc/%d/root", v.Target.PID)
+}
+
+// OpenRoot opens the target's root directory, which was checked, as long as it is
+// the same process's.
+func (v *View) OpenRoot() (fd int, err error) {
+	if v.RootPath() == "" {
+		return -1, errors.New(cmp.Or(v.RootWhyNot, v.WhyNot, "there is none"))
+	}
+	p, err := openProcess(strconv.Itoa(v.Target.PID))
+	if err != nil {
+		return -1, err
+	}
+	defer p.close()
+	if fd, err = p.openRoot(); err != nil {
+		return -1, err
+	}
+	now, err := describe(fd, p)
+	if err == nil && !now.same(v.Root.Root) {
+		err = errors.New("the target has another root directory than before")
+	}
+	if err != nil {
+		_ = unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
 }
 
 // LookAtTarget finds the target of this container's session, and checks its root

@@ -3,7 +3,7 @@ package diagnose
 import (
 	"fmt"
 
-	"golang.org/x/sys/unix"
+	"github.com/debugsidecar/debugsidecar/sidecar/diagnose/inroot"
 )
 
 // Verdict says whose root directory /proc/PID/root is.
@@ -84,29 +84,11 @@ func nodeRoot(own *Root) *Root {
 	return root
 }
 
-// release returns the name in /etc/os-release below a root directory. What is in
-// there may be hostile: no link leads out (RESOLVE_IN_ROOT), and only a plain
-// file is opened, so that no pipe blocks and no device is touched.
+// release returns the name in /etc/os-release below a root directory.
 func release(root int) string {
-	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS}
-	fd, err := unix.Openat2(root, "etc/os-release", &how)
+	text, _, err := inroot.Read(root, "etc/os-release", 4096, 0)
 	if err != nil {
 		return ""
 	}
-	defer unix.Close(fd)
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return ""
-	}
-	file, err := unix.Open(fmt.Sprintf("/proc/self/fd/%d", fd), unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return ""
-	}
-	defer unix.Close(file)
-	text := make([]byte, 4096)
-	n, err := unix.Read(file, text)
-	if err != nil {
-		return ""
-	}
-	return prettyName(string(text[:n]))
+	return prettyName(string(text))
 }
