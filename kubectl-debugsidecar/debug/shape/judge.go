@@ -87,6 +87,19 @@ func (j *judge) denials(ctx context.Context, c *corev1.EphemeralContainer) ([]De
 	return out, nil
 }
 
+// ofThePod says so if it is the pod itself that its namespace does not permit any
+// more: then no debug container changes that.
+func (j *judge) ofThePod() (note string, err error) {
+	denials, err := j.podSecurity(j.pod)
+	if err != nil || len(denials) == 0 {
+		return "", err
+	}
+	if j.isNew {
+		return fmt.Sprintf("the pod itself does not pass %s, so no copy of it does", denials[0].Policy), nil
+	}
+	return fmt.Sprintf("the pod itself does not pass %s, it is older than the label; nothing can be added to it until it does", denials[0].Policy), nil
+}
+
 // podSecurity asks about the whole pod, as the API server does: what was in it
 // before its namespace got the label stands in the way, too.
 func (j *judge) podSecurity(pod *corev1.Pod) ([]Denial, error) {

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/debugsidecar/debugsidecar/webhook/session"
 )
 
 // leavesOut says what can't be done with a security context of ours, the gravest
@@ -30,9 +32,9 @@ func leavesOut(t *target, p Profile, sc *corev1.SecurityContext) []string {
 		out = append(out, "processes of other users stay closed, and where the node restricts tracing (kernel.yama.ptrace_scope) strace and gdb can't attach: that takes CAP_SYS_PTRACE, profile general")
 	}
 	if s := sc.SeccompProfile; s != nil && s.Type == corev1.SeccompProfileTypeLocalhost && s.LocalhostProfile != nil {
-		out = append(out, fmt.Sprintf("the target's seccomp profile %s holds for the debug container, too, and may forbid what a tool needs", *s.LocalhostProfile))
+		out = append(out, fmt.Sprintf("the target's seccomp profile %s holds for the debug container, too, and may forbid what a tool needs", session.Text(*s.LocalhostProfile)))
 	}
-	if len(t.groups) > 0 {
+	if len(t.groups) > 0 && !isTrue(sc.Privileged) && !adds(sc, "DAC_OVERRIDE") {
 		out = append(out, fmt.Sprintf("files that only group %s may open: the target has it from its image's /etc/group", numbers(t.groups)))
 	}
 	if !isTrue(sc.Privileged) && !adds(sc, "NET_ADMIN") {
@@ -47,10 +49,14 @@ func leavesOut(t *target, p Profile, sc *corev1.SecurityContext) []string {
 
 // whyClosed says why the kernel does not open the target to the debug container,
 // and whether that is sure. It opens a process to who has its user and group and
-// at least its capabilities, or has CAP_SYS_PTRACE.
+// at least its capabilities, or has CAP_SYS_PTRACE; and then AppArmor and SELinux
+// have to agree.
 func whyClosed(t *target, p Profile, sc *corev1.SecurityContext) (why string, sure bool) {
-	if isTrue(sc.Privileged) || adds(sc, "SYS_PTRACE") {
+	switch {
+	case isTrue(sc.Privileged):
 		return "", false
+	case adds(sc, "SYS_PTRACE"):
+		return whyConfined(t, sc), false
 	}
 	takes := func(what string) string { return "that takes " + what + ", or CAP_SYS_PTRACE (profile general)" }
 	asRoot, known := t.isRoot()
@@ -59,10 +65,9 @@ func whyClosed(t *target, p Profile, sc *corev1.SecurityContext) (why string, su
 		return takes(fmt.Sprintf("its user %d, which profile %s does not permit", *t.User, p)), true
 	case asRoot && *sc.RunAsUser != root:
 		return takes("its user, which is not known and may be root: its image decides"), false
+	case t.User == nil && known:
+		return takes("its user, which is not known: its image decides, and it is not root"), true
 	case t.User == nil:
-		if known {
-			return takes("its user, which is not known: its image decides, and it is not root"), true
-		}
 		return takes("its user, which is not known, as its image decides; if it names none that is root, as here"), false
 	}
 	if asRoot {
@@ -73,13 +78,30 @@ func whyClosed(t *target, p Profile, sc *corev1.SecurityContext) (why string, su
 			return takes("its capabilities " + strings.Join(missing, ", ") + ", which profile " + string(p) + " does not permit"), true
 		}
 	}
+	if why := whyConfined(t, sc); why != "" {
+		return why, false
+	}
 	if t.Group == nil {
 		return takes("its group, which is not known: its image decides"), false
 	}
-	if !asRoot && t.context.Capabilities != nil && len(t.context.Capabilities.Add) > 0 {
+	if !asRoot && !t.isNew && t.context.Capabilities != nil && len(t.context.Capabilities.Add) > 0 {
 		return takes("the capabilities that its program's file may give it"), false
 	}
 	return "", false
+}
+
+// whyConfined says why AppArmor or SELinux may keep them apart.
+func whyConfined(t *target, sc *corev1.SecurityContext) string {
+	if isTrue(t.context.Privileged) {
+		return "the target is privileged; where the node has SELinux, that takes profile sysadmin"
+	}
+	if o := t.context.SELinuxOptions; o != nil && sc.SELinuxOptions != nil && *o != *sc.SELinuxOptions {
+		return "where the node has SELinux, that takes the target's options, which the profile does not permit"
+	}
+	if a := t.context.AppArmorProfile; a != nil && a.Type == corev1.AppArmorProfileTypeUnconfined && sc.AppArmorProfile != nil && sc.AppArmorProfile.Type != a.Type {
+		return "where the node has AppArmor, that takes being unconfined, as the target is, which the profile does not permit"
+	}
+	return ""
 }
 
 func missingCapabilities(t *target, sc *corev1.SecurityContext) []string {

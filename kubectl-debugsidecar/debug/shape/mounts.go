@@ -1,7 +1,6 @@
 package shape
 
 import (
-	"fmt"
 	"path"
 	"slices"
 	"strings"
@@ -13,33 +12,36 @@ import (
 
 // volumeMounts are those of the target that a debug container may have, and what
 // is left out, in words.
-func volumeMounts(t *target, privileged bool) (mounts []corev1.VolumeMount, leftOut []string) {
+func volumeMounts(t *target, p Profile) (mounts []corev1.VolumeMount, leftOut []string) {
+	out := places{}
 	for i := range t.container.VolumeMounts {
 		m := t.container.VolumeMounts[i].DeepCopy()
 		if why := whyNotMounted(t, m); why != "" {
-			leftOut = append(leftOut, fmt.Sprintf("%s is not mounted: %s", m.MountPath, why))
+			out.add("not mounted: "+why, m.MountPath)
 			continue
 		}
-		if p := m.MountPropagation; p != nil && *p == corev1.MountPropagationBidirectional && !privileged {
+		if pass := m.MountPropagation; pass != nil && *pass == corev1.MountPropagationBidirectional && p != SysAdmin {
 			m.MountPropagation = new(corev1.MountPropagationHostToContainer)
-			leftOut = append(leftOut, fmt.Sprintf("what is mounted below %s is not passed on to the node: that takes a privileged container", m.MountPath))
+			out.add("mounts below are not passed on to the node: that takes a privileged container", m.MountPath)
 		}
 		mounts = append(mounts, *m)
 	}
 	for _, d := range t.container.VolumeDevices {
-		leftOut = append(leftOut, fmt.Sprintf("the block device %s of volume %s is not there: a debug container gets none", d.DevicePath, d.Name))
+		out.add("no block device: a debug container gets none", d.DevicePath)
 	}
-	return mounts, leftOut
+	return mounts, out.lines()
 }
 
 func whyNotMounted(t *target, m *corev1.VolumeMount) string {
 	switch {
-	case !t.isNew && (m.SubPath != "" || m.SubPathExpr != ""):
+	case m.SubPathExpr != "":
+		return "a debug container has not the variables that its subPathExpr is made of"
+	case m.SubPath != "" && !t.isNew:
 		return "the API permits no subPath in a debug container"
 	case strings.HasPrefix(m.Name, facts.ReservedPrefix):
-		return "volume " + m.Name + " belongs to a sidecar, which the policies keep for itself"
+		return "its volume belongs to a sidecar, which the policies keep for itself"
 	case isServiceAccountPath(m.MountPath) || hasToken(t.pod, m.Name):
-		return "it holds the pod's token, which is the pod's alone"
+		return "it holds a token of the pod, which is for its program alone"
 	case covers(m.MountPath):
 		return "it would hide the debug container's own programs"
 	}

@@ -104,9 +104,10 @@ func capabilities(t *target, p Profile) *corev1.Capabilities {
 }
 
 var (
-	// generalCapabilities let root see, read and signal processes of other users.
-	// Not DAC_READ_SEARCH: with it one reads any file of the node.
-	generalCapabilities = []corev1.Capability{"DAC_OVERRIDE", "KILL", "SYS_PTRACE"}
+	// generalCapabilities let root see, read and signal processes of other users,
+	// and become their user. Not DAC_READ_SEARCH: with it one reads any file of the
+	// node.
+	generalCapabilities = []corev1.Capability{"DAC_OVERRIDE", "KILL", "SETGID", "SETUID", "SYS_PTRACE"}
 	// baselineCapabilities are those that Pod Security's level baseline lets add.
 	baselineCapabilities = []corev1.Capability{
 		"AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD",
@@ -119,7 +120,7 @@ var (
 // to the runtime; the level (MCS) is what opens files.
 func seLinux(t *target, p Profile) *corev1.SELinuxOptions {
 	o := t.context.SELinuxOptions
-	if o == nil {
+	if o == nil || p == SysAdmin { // a runtime gives a privileged container a type of its own
 		return nil
 	}
 	if (p == Restricted || p == Baseline) && !seLinuxPasses(o) {
@@ -165,6 +166,12 @@ func windowsContext(t *target, p Profile) *corev1.SecurityContext {
 	}
 	if p == Restricted {
 		sc.RunAsNonRoot = new(true)
+		if t.pod.Spec.OS == nil {
+			// Pod Security takes it for a pod for Linux then; Windows passes over these.
+			sc.AllowPrivilegeEscalation = new(false)
+			sc.Capabilities = &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}}
+			sc.SeccompProfile = &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault}
+		}
 		if w := sc.WindowsOptions; w == nil || strings.EqualFold(*w.RunAsUserName, containerAdministrator) {
 			sc.WindowsOptions = &corev1.WindowsSecurityContextOptions{RunAsUserName: new("ContainerUser")}
 		}

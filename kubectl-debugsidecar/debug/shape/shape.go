@@ -145,6 +145,13 @@ func (t *target) plan(ctx context.Context, ns Namespace, o *Options) (*Plan, err
 	if err != nil {
 		return nil, err
 	}
+	note, err := judge.ofThePod()
+	if err != nil {
+		return nil, err
+	}
+	if note != "" {
+		p.Notes = append(p.Notes, note)
+	}
 	for _, c := range candidates(t, o) {
 		denials, err := judge.denials(ctx, &c.Container)
 		switch {
@@ -184,7 +191,7 @@ func candidate(t *target, o *Options, p Profile) Candidate {
 	c := Candidate{Profile: p, Container: container(t, o)}
 	c.Container.SecurityContext = securityContext(t, p)
 	c.LeavesOut = leavesOut(t, p, c.Container.SecurityContext)
-	mounts, left := volumeMounts(t, p == SysAdmin)
+	mounts, left := volumeMounts(t, p)
 	c.Container.VolumeMounts = mounts
 	c.LeavesOut = append(c.LeavesOut, left...)
 	return c
