@@ -59,6 +59,10 @@ type Flow struct {
 	// last one: together with ClockRate they are a clock.RTP.
 	First, Last clock.Ktime
 	Timestamp   uint32
+	// Waits is how often longer than WaitFrom passed without a whole picture; Wait is
+	// the latest such time. It is known when the picture after it begins.
+	Waits uint64
+	Wait  Wait
 	// Keys are the key frames.
 	Keys Keys
 	// Control is what RTCP said.
@@ -66,6 +70,18 @@ type Flow struct {
 	// Ended is set when the flow was silent for Options.IdleTimeout: these are
 	// its last figures.
 	Ended bool
+}
+
+// WaitFrom is how long no picture becomes whole until it is a Wait.
+const WaitFrom = 100 * time.Millisecond
+
+// Wait is a time in which no picture became whole: from the last packet of one to
+// the last one of the next, with the RTP timestamps of both. A picture of which
+// packets are missing is none. What is told of gaps in the sequence (Gap) says
+// which pictures those are.
+type Wait struct {
+	From, To      clock.Ktime
+	Before, After uint32
 }
 
 // Clock ties the flow's timestamps to the kernel's clock, by its last packet.
@@ -120,6 +136,10 @@ type Gap struct {
 	// Before and After are the RTP timestamps of the packets around it, as far as
 	// they were known then: the highest before and the one that showed the gap.
 	Before, After uint32
+	// Ends is set if the packet before the gap has the marker bit, which video's
+	// payload formats set on a picture's last packet. Legible is set if the codec is
+	// recognised; then Begins says whether the packet after the gap begins a picture.
+	Ends, Legible, Begins bool
 	// Filled is set when these numbers, told as missing before, came after all:
 	// First is one packet, and Before and After are its timestamp.
 	Filled bool
@@ -142,7 +162,9 @@ func makeFlow(k *tapFlowKey, f *tapFlow) Flow {
 		Gaps: f.Gaps, Frames: f.Frames, Markers: f.Markers, Contended: f.Contended,
 		Jitter: ticks(f.Jitter, f.Rate*jitterParts),
 		First:  clock.Ktime(f.FirstKtime), Last: clock.Ktime(f.LastKtime), Timestamp: f.Timestamp,
-		Keys: makeKeys(f),
+		Waits: f.Waits,
+		Wait:  Wait{clock.Ktime(f.Wait.From), clock.Ktime(f.Wait.To), f.Wait.Before, f.Wait.After},
+		Keys:  makeKeys(f),
 	}
 	flow.Src, flow.Dst = addresses(k)
 	if expected := f.Max - f.Base + 1; expected > f.Unique {

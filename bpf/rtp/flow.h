@@ -12,6 +12,14 @@ static __always_inline bool video(__u8 payload_type) { return rates[payload_type
 #define AGREE 5		 /* packets that have to agree before a flow is one */
 #define NEAR 64		 /* how far apart their sequence numbers may be */
 
+/* A time without a whole picture, between the last packets of two. */
+struct wait {
+	__u64 from, to; /* ktime */
+	__u32 before, after; /* the pictures' timestamps */
+};
+
+#define WAIT 100000000 /* ns from which on it is one */
+
 struct flow {
 	__u64 version; /* as changed, once a change is done */
 	__u32 lock;
@@ -34,10 +42,16 @@ struct flow {
 	__u64 last_ktime;
 	__u32 timestamp; /* of the packet that came last */
 	__u32 highest_timestamp; /* of the packet with the highest number */
-	__u32 pad;
+	__u32 whole_timestamp;	 /* of the last whole picture before the one at hand */
 	__u16 restart_seq;
 	__u8 restarting;
 	__u8 payload_type;
+	__u8 highest_marker; /* as highest_timestamp */
+	__u8 pad;
+	__u16 missing;	   /* packets of the picture at hand */
+	__u64 whole_ktime; /* as whole_timestamp: of its last packet */
+	__u64 waits;
+	struct wait wait; /* the latest */
 	struct keys keys;
 	__u32 timestamps[TIMESTAMPS];
 	__u64 seen[WINDOW / 64];
@@ -132,6 +146,11 @@ struct {
 	__uint(max_entries, 1);
 } states SEC(".maps");
 
+/* What is known of the packets around a gap. */
+#define ENDS 1	  /* the one before ends a picture */
+#define LEGIBLE 2 /* the flow's codec is known */
+#define BEGINS 4  /* then: the one after begins a picture */
+
 struct gap {
 	__u64 ktime;
 	struct flow_key key;
@@ -139,7 +158,8 @@ struct gap {
 	__u32 after;
 	__u32 count;
 	__u16 first;
-	__u16 filled;
+	__u8 filled;
+	__u8 around; /* as ENDS and so on */
 };
 
 /* So that the type is known where it is read. */
@@ -157,9 +177,10 @@ struct packet {
 	__u16 seq;
 	__u8 payload_type;
 	__u8 marker;
-	__u8 carries; /* keys.h */
-	__u8 tcx;     /* where it is looked at, and where its network header is then */
-	__u16 base;
+	__u16 carries; /* keys.h */
+	__u16 base;    /* where its network header is, if it is looked at in TCX */
+	__u8 tcx;
+	__u8 pad[7]; /* all of it has to be set where a function takes it */
 };
 
 /*
@@ -249,6 +270,32 @@ static __always_inline void start_sequence(struct flow *f, __u16 seq)
 	__builtin_memset(f->seen, 0, sizeof(f->seen));
 }
 
+static __always_inline __u8 around(struct flow *f, struct packet *p)
+{
+	__u32 codec = f->keys.codec, carries = p->carries >> (codec == H265 ? AS_H265 : 0);
+
+	if (codec == NO_CODEC || f->keys.score < RECOGNISED)
+		return f->highest_marker & ENDS;
+	return (f->highest_marker & ENDS) | LEGIBLE | (carries & FIRST ? BEGINS : 0);
+}
+
+/*
+ * A gap before a packet: where pictures change in it, each of the two may have
+ * been whole. Returns what is missing of the one that begins.
+ */
+static __always_inline __u16 miss(struct flow *f, struct packet *p, __u16 count)
+{
+	__u8 is = around(f, p);
+
+	if (p->timestamp == f->timestamp) {
+		f->missing += count;
+		return 0;
+	}
+	if (!(is & ENDS))
+		f->missing = 1;
+	return (is & (LEGIBLE | BEGINS)) == LEGIBLE;
+}
+
 /* Tells of count numbers from first on that are missing, or of one that came after all. */
 static __always_inline void tell(struct state *state, struct flow_key *key, struct flow *f, struct packet *p,
 				 __u16 first, __u16 count, __u16 filled)
@@ -268,6 +315,7 @@ static __always_inline void tell(struct state *state, struct flow_key *key, stru
 	g->count = count;
 	g->first = first;
 	g->filled = filled;
+	g->around = filled ? 0 : around(f, p);
 	/* The reader polls for a while once it is woken. */
 	if (p->now - state->woken > 1000000) {
 		state->woken = p->now;
@@ -277,7 +325,8 @@ static __always_inline void tell(struct state *state, struct flow_key *key, stru
 }
 
 /* Sets the place of a packet in the sequence. Returns false for an outlier. */
-static __always_inline bool sequence(struct state *state, struct flow_key *key, struct flow *f, struct packet *p)
+static __always_inline bool sequence(struct state *state, struct flow_key *key, struct flow *f, struct packet *p,
+				     __u16 *missing)
 {
 	__u16 ahead = p->seq - (__u16)f->max;
 	__u16 behind = -ahead;
@@ -288,6 +337,7 @@ static __always_inline bool sequence(struct state *state, struct flow_key *key, 
 		f->max++; /* its bit is set below, whatever it was */
 	} else if (ahead && ahead < MAX_DROPOUT) {
 		f->gaps++;
+		*missing = miss(f, p, ahead - 1);
 		tell(state, key, f, p, f->max + 1, ahead - 1, 0);
 		if (ahead >= WINDOW)
 			__builtin_memset(f->seen, 0, sizeof(f->seen));
@@ -305,6 +355,8 @@ static __always_inline bool sequence(struct state *state, struct flow_key *key, 
 			f->base = f->max - behind; /* nobody missed it */
 		else
 			tell(state, key, f, p, p->seq, 1, 1);
+		if (f->missing && p->timestamp == f->timestamp)
+			f->missing--;
 		set_seen(f, p->seq);
 		return true;
 	} else if (f->restarting && p->seq == f->restart_seq) {
@@ -323,14 +375,36 @@ static __always_inline bool sequence(struct state *state, struct flow_key *key, 
 		return false;
 	}
 	f->highest_timestamp = p->timestamp;
+	f->highest_marker = p->marker;
 	f->restarting = 0;
 	f->unique++;
 	set_seen(f, p->seq);
 	return true;
 }
 
+/* The next picture begins, so the one before is as whole as it will be. */
+static __always_inline void end_picture(struct flow *f, __u16 missing)
+{
+	__u16 broken = f->missing;
+
+	f->missing = missing;
+	if (broken)
+		return;
+	if (f->whole_ktime && f->last_ktime - f->whole_ktime > WAIT) {
+		f->waits++;
+		f->wait.from = f->whole_ktime;
+		f->wait.to = f->last_ktime;
+		f->wait.before = f->whole_timestamp;
+		f->wait.after = f->timestamp;
+	}
+	f->whole_ktime = f->last_ktime;
+	f->whole_timestamp = f->timestamp;
+	/* Keeps the compiler from making one store, at a place that differs, of this and another. */
+	asm volatile("" ::: "memory");
+}
+
 /* A frame is a timestamp, as packets with the marker bit get lost, too. */
-static __always_inline void frame(struct flow *f, __u32 timestamp)
+static __always_inline void frame(struct flow *f, __u32 timestamp, __u16 missing)
 {
 #pragma unroll
 	for (int i = 0; i < TIMESTAMPS; i++)
@@ -341,6 +415,7 @@ static __always_inline void frame(struct flow *f, __u32 timestamp)
 		f->timestamps[i] = f->timestamps[i - 1];
 	f->timestamps[0] = timestamp;
 	f->frames++;
+	end_picture(f, missing);
 }
 
 /*
@@ -362,7 +437,8 @@ static __always_inline void jitter(struct flow *f, struct packet *p)
 
 static __always_inline void account(struct state *state, struct flow_key *key, struct flow *f, struct packet *p)
 {
-	bool placed = sequence(state, key, f, p);
+	__u16 missing = 0; /* of a picture that begins with this packet */
+	bool placed = sequence(state, key, f, p, &missing);
 
 	f->packets++;
 	f->bytes += p->len;
@@ -376,7 +452,7 @@ static __always_inline void account(struct state *state, struct flow_key *key, s
 	} else if (placed) {
 		jitter(f, p);
 		if (p->timestamp != f->timestamp)
-			frame(f, p->timestamp);
+			frame(f, p->timestamp, missing);
 	} else {
 		return;
 	}

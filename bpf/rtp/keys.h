@@ -9,36 +9,43 @@
 #define UNIT 1	/* a NAL unit, or several, or a part of one */
 #define SLICE 2 /* of a picture */
 #define KEY 4	/* a key frame begins or goes on */
+#define FIRST 8 /* of a picture: nothing of it comes before */
+#define OF_ONE 15
 
 /* Both readings of a payload: which of them counts is the flow's to say. */
-#define READ 0x40 /* there was payload to look at */
-#define AS_H265 3 /* shift; H.264's reading is in the lowest bits */
+#define READ 0x100 /* there was payload to look at */
+#define AS_H265 4  /* shift; H.264's reading is in the lowest bits */
 
 #define BIT(n) (1ull << (n))
 #define BITS(from, to) (BIT((to) + 1) - BIT(from))
 
 /* A table of kinds, a bit each, in place of branches: paths would multiply. */
-static __always_inline __u32 unit_of(__u32 kind, __u64 units, __u64 slices, __u64 keys)
+static __always_inline __u32 unit_of(__u32 kind, __u64 units, __u64 slices, __u64 keys, __u64 before, __u8 next)
 {
-	__u32 is = units >> kind & 1;
+	__u32 is = units >> kind & 1, slice = slices >> kind & is;
 
-	return is | (slices >> kind & is) << 1 | (keys >> kind & is) << 2;
+	return is | slice << 1 | (keys >> kind & is) << 2 | ((before >> kind & is) | (slice & next >> 7)) << 3;
 }
 
-/* H.264, 7.4.1, with what nal_ref_idc has to be. */
-static __always_inline __u32 unit_h264(__u8 header)
+/*
+ * H.264, 7.4.1, with what nal_ref_idc has to be. Parameter sets and the like come
+ * before a picture; a slice is its first if first_mb_in_slice is 0, which is one
+ * bit, set, in the byte after the header (7.3.3).
+ */
+static __always_inline __u32 unit_h264(__u8 header, __u8 next)
 {
 	__u64 units = header & 0x60 ? BIT(1) | BIT(5) | BIT(7) | BIT(8) : BIT(1) | BIT(6) | BITS(9, 12);
 
 	if (header & 0x80)
 		return 0;
-	return unit_of(header & 0x1f, units, BIT(1) | BIT(5), BIT(5) | BIT(7));
+	return unit_of(header & 0x1f, units, BIT(1) | BIT(5), BIT(5) | BIT(7), BITS(6, 9), next);
 }
 
-/* H.265, table 7-1. */
-static __always_inline __u32 unit_h265(__u32 kind)
+/* H.265, table 7-1; a slice begins with first_slice_segment_in_pic_flag (7.3.6.1). */
+static __always_inline __u32 unit_h265(__u32 kind, __u8 next)
 {
-	return unit_of(kind & 0x3f, BITS(0, 9) | BITS(16, 21) | BITS(32, 40), BITS(0, 9) | BITS(16, 21), BITS(16, 21));
+	return unit_of(kind & 0x3f, BITS(0, 9) | BITS(16, 21) | BITS(32, 40), BITS(0, 9) | BITS(16, 21), BITS(16, 21),
+		       BITS(32, 35) | BIT(39), next);
 }
 
 /* Whether two bytes may be a NAL unit's header of the base layer (H.265, 7.4.2.2). */
@@ -61,19 +68,21 @@ struct aggregate {
 __noinline int next_unit(struct __sk_buff *skb, struct aggregate *a)
 {
 	__u32 size, unit;
-	__u8 b[4];
+	__u8 b[5];
 
 	if (!a || !a->left)
 		return 1;
-	if (a->left < sizeof(b) || load_at(skb, a->tcx, a->at, b, sizeof(b)))
+	b[4] = 0;
+	if (a->left < 4 ||
+	    (a->left == 4 ? load_at(skb, a->tcx, a->at, b, 4) : load_at(skb, a->tcx, a->at, b, sizeof(b))))
 		goto wrong;
 	size = b[0] << 8 | b[1];
 	if (size < 2 || 2 + size > a->left)
 		goto wrong;
 	if (!a->h265)
-		unit = unit_h264(b[2]);
+		unit = unit_h264(b[2], b[3]);
 	else
-		unit = header_h265(b + 2) ? unit_h265(b[2] >> 1) : 0;
+		unit = header_h265(b + 2) ? unit_h265(b[2] >> 1, b[4]) : 0;
 	if (!unit)
 		goto wrong;
 	a->all |= unit;
@@ -123,33 +132,37 @@ __noinline __u64 media_of(struct __sk_buff *skb, __u32 tcx, __u32 at, __u32 len,
 	return (__u64)(len - skip) << 32 | (at + skip);
 }
 
+/* What of a unit a fragment is, whose header says in its highest bit whether it is the first. */
+static __always_inline __u32 begins(__u32 unit, __u8 header) { return unit & ~(FIRST & ~(header >> 7) << 3); }
+
 /* Both readings of an RTP packet's payload; 0 if there is too little of it. */
 __noinline int carried(struct __sk_buff *skb, __u32 tcx, __u32 at, __u32 len, __u32 first)
 {
 	__u64 media = first & 0x3f ? media_of(skb, tcx, at, len, first)
 				   : (__u64)(len - RTP_HEADER) << 32 | (at + RTP_HEADER);
 	__u32 size = media >> 32, h264, h265 = 0;
-	__u8 b[3];
+	__u8 b[4];
 
 	at = media;
-	if (size < sizeof(b) || load_at(skb, tcx, at, b, sizeof(b)))
+	b[3] = 0;
+	if (size < 3 || (size == 3 ? load_at(skb, tcx, at, b, 3) : load_at(skb, tcx, at, b, sizeof(b))))
 		return 0;
 	if ((b[0] & 0x9f) == STAP_A)
 		h264 = units_of(skb, tcx, at + 1, size - 1, 0);
 	else if ((b[0] & 0x9f) != FU_A)
-		h264 = unit_h264(b[0]);
+		h264 = unit_h264(b[0], b[1]);
 	else if (b[1] & 0x20 || b[1] >= BOTH_ENDS)
 		h264 = 0;
 	else
-		h264 = unit_h264((b[0] & 0x60) | (b[1] & 0x1f));
+		h264 = begins(unit_h264((b[0] & 0x60) | (b[1] & 0x1f), b[2]), b[1]);
 	if (!header_h265(b))
 		;
 	else if (b[0] >> 1 == AP)
 		h265 = units_of(skb, tcx, at + 2, size - 2, 1);
 	else if (b[0] >> 1 != FU)
-		h265 = unit_h265(b[0] >> 1);
+		h265 = unit_h265(b[0] >> 1, b[2]);
 	else if (b[2] < BOTH_ENDS)
-		h265 = unit_h265(b[2]);
+		h265 = begins(unit_h265(b[2], b[3]), b[2]);
 	return READ | h264 | h265 << AS_H265;
 }
 
@@ -178,7 +191,7 @@ struct keys {
 /* Takes what a packet carries; frames are the flow's with it. */
 __noinline int take_keys(struct keys *k, __u32 carries, __u32 timestamp, __u64 frames, __u64 now)
 {
-	__u32 h264 = carries & 7, h265 = carries >> AS_H265 & 7, codec, unit;
+	__u32 h264 = carries & OF_ONE, h265 = carries >> AS_H265 & OF_ONE, codec, unit;
 
 	if (!k)
 		return 0;

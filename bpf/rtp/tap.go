@@ -222,6 +222,13 @@ func (t *Tap) Close() error {
 	return nil
 }
 
+// What is known of the packets around a gap (flow.h).
+const (
+	ends = 1 << iota
+	legible
+	begins
+)
+
 func decodeGap(b []byte) (Gap, error) {
 	var raw tapGap
 	if err := unmarshal(b, &raw); err != nil {
@@ -230,7 +237,7 @@ func decodeGap(b []byte) (Gap, error) {
 	g := Gap{
 		Ktime: clock.Ktime(raw.Ktime), SSRC: raw.Key.Ssrc, Interface: int(raw.Key.Ifindex),
 		Direction: Direction(raw.Key.Direction), First: raw.First, Count: int(raw.Count), Before: raw.Before, After: raw.After,
-		Filled: raw.Filled != 0,
+		Filled: raw.Filled != 0, Ends: raw.Around&ends != 0, Legible: raw.Around&legible != 0, Begins: raw.Around&begins != 0,
 	}
 	g.Src, g.Dst = addresses(&raw.Key)
 	return g, nil

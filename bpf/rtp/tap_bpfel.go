@@ -58,11 +58,24 @@ type tapFlow struct {
 	LastKtime        uint64
 	Timestamp        uint32
 	HighestTimestamp uint32
-	Pad              uint32
+	WholeTimestamp   uint32
 	RestartSeq       uint16
 	Restarting       uint8
 	PayloadType      uint8
-	Keys             struct {
+	HighestMarker    uint8
+	Pad              uint8
+	Missing          uint16
+	_                [4]byte
+	WholeKtime       uint64
+	Waits            uint64
+	Wait             struct {
+		_      structs.HostLayout
+		From   uint64
+		To     uint64
+		Before uint32
+		After  uint32
+	}
+	Keys struct {
 		_         structs.HostLayout
 		Codec     uint8
 		Score     uint8
@@ -100,7 +113,8 @@ type tapGap struct {
 	After  uint32
 	Count  uint32
 	First  uint16
-	Filled uint16
+	Filled uint8
+	Around uint8
 }
 
 type tapSource struct {

@@ -2,6 +2,7 @@ package rtp
 
 import (
 	"math"
+	"slices"
 
 	tap "github.com/debugsidecar/debugsidecar/bpf/rtp"
 
@@ -12,17 +13,41 @@ import (
 // around a gap belong to, and all between them.
 type holes struct {
 	pending []gap
+	full    bool // there were more
 	// dropped are the timestamps of packets that came and were dropped then.
 	dropped []uint32
-	// from and to are the first and the last picture of the present run of broken
-	// ones, as unwrapped timestamps.
-	from, to int64
-	chance   float64
-	open     bool
+	// runs are the latest of broken pictures: out of order, they may grow together.
+	runs []run
+	last run // the one that grew last
 	// step is the ticks from picture to picture, size the packets of a usual one,
 	// both smoothed: large pictures are few.
 	step, size float64
+	// ticks and frames are of the measurement at hand, settled says that there was
+	// one.
+	ticks, frames float64
+	settled       bool
+	// swings is how often a snapshot ends with a picture that is not the newest,
+	// smoothed.
+	swings float64
 }
+
+// swinging is how often it has to, where pictures come out of order.
+const swinging = 0.1
+
+// stepFrames is over how many pictures a step is measured: those that come out of
+// order swing by a few.
+const stepFrames = 40
+
+// run is pictures in a row that are broken: the first and the last one, as
+// unwrapped timestamps.
+type run struct {
+	from, to int64
+	chance   float64
+}
+
+// maxRuns is how many runs are remembered: as many as pictures may be out of
+// order, and more.
+const maxRuns = 8
 
 // gap waits for a sample, in which what is missing may still come.
 type gap struct {
@@ -39,6 +64,8 @@ func (h *holes) add(g *tap.Gap) {
 	if !g.Filled {
 		if len(h.pending) < maxPending {
 			h.pending = append(h.pending, gap{Gap: *g, span: g.Count})
+		} else {
+			h.full = true
 		}
 		return
 	}
@@ -61,7 +88,8 @@ func (h *holes) drop(timestamp uint32) {
 // pictures takes how far the newest picture went ahead, by how many of them and
 // of how many packets.
 func (h *holes) pictures(ticks, frames, packets float64) {
-	if ticks <= 0 || frames <= 0 {
+	h.ticks, h.frames = h.ticks+ticks, h.frames+frames
+	if frames <= 0 {
 		return
 	}
 	if each := packets / frames; h.size == 0 || each < h.size {
@@ -72,13 +100,29 @@ func (h *holes) pictures(ticks, frames, packets float64) {
 	} else {
 		h.size += (each - h.size) / 128
 	}
-	if each := ticks / frames; h.step == 0 || each < h.step {
+	each := h.ticks / h.frames
+	if !h.settled {
+		h.step = each
+	}
+	if h.frames < stepFrames {
+		return
+	}
+	h.ticks, h.frames = 0, 0
+	switch {
+	case !h.settled:
+		h.settled = true
+	case each < h.step:
 		h.step += (each - h.step) / 4
-		if h.step < each/2 {
-			h.step = each
-		}
-	} else {
-		h.step += (each - h.step) / 64 // what is lost makes steps longer, not shorter
+	default:
+		h.step += (each - h.step) / 16 // what the camera left out makes steps longer
+	}
+}
+
+// swing notes whether a snapshot ends with a picture before the newest.
+func (h *holes) swing(back bool) {
+	h.swings *= 1 - 1.0/32
+	if back {
+		h.swings += 1.0 / 32
 	}
 }
 
@@ -88,8 +132,8 @@ func (m *Meter) takeHole() (hole sample.Hole) {
 	h := &m.holes
 	take := func() {
 		run := sample.Hole{
-			From: m.rate.duration(h.from - int64(h.step) - m.anchor), To: m.rate.duration(h.to + int64(h.step) - m.anchor),
-			Probability: h.chance,
+			From: m.rate.duration(h.last.from - int64(h.step) - m.anchor), To: m.rate.duration(h.last.to + int64(h.step) - m.anchor),
+			Probability: h.last.chance,
 		}
 		if run.To-run.From > hole.To-hole.From {
 			hole = run
@@ -108,7 +152,7 @@ func (m *Meter) takeHole() (hole sample.Hole) {
 		m.breakPictures(&g)
 		take()
 	}
-	h.pending = kept
+	h.pending, h.full = kept, false
 	for _, timestamp := range h.dropped {
 		if h.step > 0 {
 			m.breakRun(m.unwrap(timestamp), m.unwrap(timestamp), 1)
@@ -123,15 +167,37 @@ func (m *Meter) takeHole() (hole sample.Hole) {
 func (m *Meter) breakPictures(g *gap) {
 	h := &m.holes
 	from, to := m.unwrap(g.Before), m.unwrap(g.After)
-	if to < from {
-		from, to = to, from // pictures out of order
-	}
 	// The first picture is whole if the gap begins behind it, and the last one if
 	// the gap ends before it. Of the packets that are left for these two, each way
 	// to part them is as likely as another.
+	ends, begins := g.Ends, g.Begins
+	between := math.Round(float64(to-from)/h.step) - 1
+	fewest := 1.0 // packets of a picture
+	if h.swings > swinging {
+		fewest = max(h.size, 1)
+	}
+	if to < from || between*fewest > float64(g.span) {
+		// Pictures out of order, of which more lie between the two than packets are
+		// missing: these two are broken, unless they are whole.
+		if !ends {
+			m.breakRun(from, from, 1)
+		}
+		if !begins {
+			m.breakRun(to, to, 1)
+		}
+		return
+	}
 	chance := 1.0
-	if to > from {
-		between := math.Round(float64(to-from)/h.step) - 1
+	switch {
+	case to == from:
+	case g.Legible:
+		if ends {
+			from += int64(h.step)
+		}
+		if begins {
+			to -= int64(h.step)
+		}
+	default:
 		left := max(float64(g.span)-between*h.size, 0)
 		if chance = max(left-1, 0) / (left + 1); chance < 0.5 {
 			from, chance = from+int64(h.step), left/(left+1)
@@ -139,21 +205,31 @@ func (m *Meter) breakPictures(g *gap) {
 		if left < 0.5 {
 			to, chance = to-int64(h.step), 1
 		}
-		if to < from {
-			return
-		}
+	}
+	if to < from-int64(h.step/2) {
+		return
 	}
 	m.breakRun(from, to, chance)
 }
 
-// breakRun adds pictures to the present run if they follow it.
+// breakRun adds pictures to the runs that they are next to, which become one.
 func (m *Meter) breakRun(from, to int64, chance float64) {
 	h := &m.holes
-	if h.open && from <= h.to+int64(h.step*1.2) {
-		h.to, h.chance = max(h.to, to), min(h.chance, chance)
-		return
+	near := int64(h.step * 1.2)
+	h.last = run{from, to, chance}
+	for i := 0; i < len(h.runs); i++ {
+		r := h.runs[i]
+		if h.last.from > r.to+near || h.last.to < r.from-near {
+			continue
+		}
+		h.last = run{min(h.last.from, r.from), max(h.last.to, r.to), min(h.last.chance, r.chance)}
+		h.runs = slices.Delete(h.runs, i, i+1)
+		i = -1 // what is longer may be next to those before
 	}
-	h.open, h.from, h.to, h.chance = true, from, to, chance
+	if len(h.runs) == maxRuns {
+		h.runs = slices.Delete(h.runs, 0, 1)
+	}
+	h.runs = append(h.runs, h.last)
 }
 
 func (m *Meter) unwrap(timestamp uint32) int64 {

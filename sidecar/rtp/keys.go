@@ -58,6 +58,20 @@ func (k *keys) take(media payload, timestamp uint32, frames uint64, at clock.Kti
 	}
 }
 
+// begins says whether media is the first of a picture, if the codec is known.
+func (k *keys) begins(media payload) (begins, legible bool) {
+	if k.codec == 0 || k.score < recognised {
+		return false, false
+	}
+	if len(media.bytes) < 3 || len(media.bytes) < 8 && len(media.bytes) < media.size {
+		return false, true
+	}
+	if k.codec == tap.H264 {
+		return media.h264().first, true
+	}
+	return media.h265().first, true
+}
+
 func (k *keys) told() tap.Keys {
 	switch {
 	case !k.read:

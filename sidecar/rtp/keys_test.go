@@ -15,38 +15,43 @@ var carried = []struct {
 	media []byte
 	likely,
 	codec tap.Codec
-	slice, key bool
+	slice, key, first bool
 }{
-	{"H.264 slice", []byte{0x41, 0x9a, 1}, 0, tap.H264, true, false},
-	{"H.264 IDR", []byte{0x65, 0x88, 1}, 0, tap.H264, true, true},
-	{"H.264 SPS", []byte{0x67, 0x42, 0}, 0, tap.H264, false, true},
-	{"H.264 PPS", []byte{0x68, 0xce, 0}, 0, tap.H264, false, false},
-	{"H.264 SEI that H.265 could be", []byte{0x06, 1, 4}, tap.H264, tap.H264, false, false},
-	{"H.264 STAP-A of SPS and PPS", []byte{0x78, 0, 2, 0x67, 1, 0, 2, 0x68, 1}, 0, tap.H264, false, true},
-	{"H.264 STAP-A of AUD and slice", []byte{0x78, 0, 2, 0x09, 0xf0, 0, 2, 0x41, 1}, 0, tap.H264, true, false},
-	{"H.264 STAP-A whose sizes are wrong", []byte{0x78, 0, 9, 0x67, 1}, 0, 0, false, false},
-	{"H.264 STAP-A with a unit of one byte", []byte{0x78, 0, 1, 0x09, 0, 2, 0x41, 1}, 0, 0, false, false},
-	{"H.264 FU-A of an IDR, first", []byte{0x7c, 0x85, 1}, 0, tap.H264, true, true},
-	{"H.264 FU-A of a slice, last", []byte{0x5c, 0x41, 1}, 0, tap.H264, true, false},
-	{"H.264 FU-A with both ends", []byte{0x7c, 0xc5, 1}, 0, 0, false, false},
-	{"H.264 forbidden bit", []byte{0xe5, 0x88, 1}, 0, 0, false, false},
-	{"H.265 slice", []byte{0x02, 1, 0xd0}, 0, tap.H265, true, false},
-	{"H.265 IDR_W_RADL", []byte{0x26, 1, 0xaf}, 0, tap.H265, true, true},
-	{"H.265 CRA", []byte{0x2a, 1, 0xaf}, 0, tap.H265, true, true},
-	{"H.265 reserved IRAP", []byte{0x2c, 1, 0xaf}, 0, 0, false, false},
-	{"H.265 VPS", []byte{0x40, 1, 0x0c}, 0, tap.H265, false, false},
-	{"H.265 AP of VPS and IDR", []byte{0x60, 1, 0, 3, 0x40, 1, 9, 0, 3, 0x28, 1, 9}, 0, tap.H265, true, true},
-	{"H.265 FU of a CRA, first", []byte{0x62, 1, 0x95}, 0, tap.H265, true, true},
-	{"H.265 FU of a slice, last", []byte{0x62, 1, 0x41}, 0, tap.H265, true, false},
-	{"H.265 FU with both ends", []byte{0x62, 1, 0xd5}, 0, 0, false, false},
-	{"MPEG-TS, like an SPS", []byte{0x47, 0x40, 0}, 0, tap.H264, false, true},
-	{"VP8", []byte{0x10, 0x50, 1}, 0, 0, false, false},
+	{"H.264 slice", []byte{0x41, 0x9a, 1}, 0, tap.H264, true, false, true},
+	{"H.264 IDR", []byte{0x65, 0x88, 1}, 0, tap.H264, true, true, true},
+	{"H.264 slice, not the first", []byte{0x41, 0x1a, 1}, 0, tap.H264, true, false, false},
+	{"H.264 FU-A of an IDR that begins the picture", []byte{0x7c, 0x85, 0x88}, 0, tap.H264, true, true, true},
+	{"H.264 FU-A of an IDR, not its first fragment", []byte{0x7c, 0x05, 0x88}, 0, tap.H264, true, true, false},
+	{"H.265 slice, not the first", []byte{0x02, 1, 0x50}, 0, tap.H265, true, false, false},
+	{"H.265 FU of a CRA that begins the picture", []byte{0x62, 1, 0x95, 0xaf}, 0, tap.H265, true, true, true},
+	{"H.264 SPS", []byte{0x67, 0x42, 0}, 0, tap.H264, false, true, true},
+	{"H.264 PPS", []byte{0x68, 0xce, 0}, 0, tap.H264, false, false, true},
+	{"H.264 SEI that H.265 could be", []byte{0x06, 1, 4}, tap.H264, tap.H264, false, false, true},
+	{"H.264 STAP-A of SPS and PPS", []byte{0x78, 0, 2, 0x67, 1, 0, 2, 0x68, 1}, 0, tap.H264, false, true, true},
+	{"H.264 STAP-A of AUD and slice", []byte{0x78, 0, 2, 0x09, 0xf0, 0, 2, 0x41, 1}, 0, tap.H264, true, false, true},
+	{"H.264 STAP-A whose sizes are wrong", []byte{0x78, 0, 9, 0x67, 1}, 0, 0, false, false, false},
+	{"H.264 STAP-A with a unit of one byte", []byte{0x78, 0, 1, 0x09, 0, 2, 0x41, 1}, 0, 0, false, false, false},
+	{"H.264 FU-A of an IDR, first", []byte{0x7c, 0x85, 1}, 0, tap.H264, true, true, false},
+	{"H.264 FU-A of a slice, last", []byte{0x5c, 0x41, 1}, 0, tap.H264, true, false, false},
+	{"H.264 FU-A with both ends", []byte{0x7c, 0xc5, 1}, 0, 0, false, false, false},
+	{"H.264 forbidden bit", []byte{0xe5, 0x88, 1}, 0, 0, false, false, false},
+	{"H.265 slice", []byte{0x02, 1, 0xd0}, 0, tap.H265, true, false, true},
+	{"H.265 IDR_W_RADL", []byte{0x26, 1, 0xaf}, 0, tap.H265, true, true, true},
+	{"H.265 CRA", []byte{0x2a, 1, 0xaf}, 0, tap.H265, true, true, true},
+	{"H.265 reserved IRAP", []byte{0x2c, 1, 0xaf}, 0, 0, false, false, false},
+	{"H.265 VPS", []byte{0x40, 1, 0x0c}, 0, tap.H265, false, false, true},
+	{"H.265 AP of VPS and IDR", []byte{0x60, 1, 0, 3, 0x40, 1, 9, 0, 3, 0x28, 1, 9}, 0, tap.H265, true, true, true},
+	{"H.265 FU of a CRA, first", []byte{0x62, 1, 0x95}, 0, tap.H265, true, true, false},
+	{"H.265 FU of a slice, last", []byte{0x62, 1, 0x41}, 0, tap.H265, true, false, false},
+	{"H.265 FU with both ends", []byte{0x62, 1, 0xd5}, 0, 0, false, false, false},
+	{"MPEG-TS, like an SPS", []byte{0x47, 0x40, 0}, 0, tap.H264, false, true, true},
+	{"VP8", []byte{0x10, 0x50, 1}, 0, 0, false, false, false},
 }
 
 func TestEachKindOfPacketIsRecognised(t *testing.T) {
 	for _, c := range carried {
 		got := payload{c.media, len(c.media)}.recognise(c.likely)
-		if want := (unit{c.codec, c.slice, c.key}); got != want {
+		if want := (unit{c.codec, c.slice, c.key, c.first}); got != want {
 			t.Errorf("%s: %+v, want %+v", c.name, got, want)
 		}
 	}

@@ -21,6 +21,8 @@ type Meter struct {
 	// anchor is the timestamp at which the media's time is 0.
 	anchor int64
 	over   bool
+	// begins is when the media's time did.
+	begins clock.Ktime
 	holes  holes
 }
 
@@ -53,7 +55,9 @@ func (m *Meter) Next(f *tap.Flow) sample.Media {
 		NewestAt:  m.newestAt,
 		Restarted: restarted,
 		Audio:     m.rate.audio,
+		Told:      !m.holes.full,
 		Hole:      m.takeHole(),
+		Wait:      m.wait(f),
 		Keys:      m.keys(f),
 		Control:   f.Control.PLI+f.Control.FIR+f.Control.NACK > 0,
 		PLI:       f.Control.PLI - m.prev.Control.PLI, FIR: f.Control.FIR - m.prev.Control.FIR, NACK: f.Control.NACK - m.prev.Control.NACK,
@@ -79,10 +83,13 @@ func (m *Meter) follow(f *tap.Flow) bool {
 		return true
 	}
 	m.extended += step
+	m.holes.swing(m.extended < m.newest)
+	if f.Lost == m.prev.Lost {
+		m.holes.pictures(float64(max(m.extended-m.newest, 0)), float64(f.Frames-m.prev.Frames), float64(f.Packets-m.prev.Packets))
+	} else {
+		m.holes.ticks, m.holes.frames = 0, 0
+	}
 	if m.extended >= m.newest {
-		if f.Lost == m.prev.Lost {
-			m.holes.pictures(float64(m.extended-m.newest), float64(f.Frames-m.prev.Frames), float64(f.Packets-m.prev.Packets))
-		}
 		m.newest, m.newestAt = m.extended, f.Last
 	}
 	if m.rate.settle(f, m.extended-m.rate.anchor) || m.rate.odd {
@@ -90,6 +97,19 @@ func (m *Meter) follow(f *tap.Flow) bool {
 		return true
 	}
 	return false
+}
+
+// wait returns the latest time without a picture, if it is over since the
+// snapshot before.
+func (m *Meter) wait(f *tap.Flow) sample.Wait {
+	w := &f.Wait
+	if f.Waits == m.prev.Waits || w.From < m.begins {
+		return sample.Wait{}
+	}
+	return sample.Wait{
+		Since: w.From, Until: w.To,
+		Before: m.rate.duration(m.unwrap(w.Before) - m.anchor), After: m.rate.duration(m.unwrap(w.After) - m.anchor),
+	}
 }
 
 // restart forgets what the timestamps were before.
@@ -101,6 +121,6 @@ func (m *Meter) restart(f *tap.Flow) {
 
 // anew begins the media's time at the last packet.
 func (m *Meter) anew(f *tap.Flow) {
-	m.holes = holes{pending: m.holes.pending[:0], dropped: m.holes.dropped[:0]}
-	m.newest, m.anchor, m.newestAt = m.extended, m.extended, f.Last
+	m.holes = holes{pending: m.holes.pending[:0], dropped: m.holes.dropped[:0], runs: m.holes.runs[:0]}
+	m.newest, m.anchor, m.newestAt, m.begins = m.extended, m.extended, f.Last, f.Last
 }

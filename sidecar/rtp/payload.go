@@ -43,6 +43,8 @@ type unit struct {
 	slice bool
 	// key is set where a key frame begins or goes on.
 	key bool
+	// first is set where a picture begins: nothing of it comes before.
+	first bool
 }
 
 // recognise reads the media as of the likely codec first, for a few bytes fit
@@ -83,7 +85,7 @@ func (m payload) aggregate(single func(b []byte) unit) (all unit) {
 		if u.codec == 0 {
 			return unit{}
 		}
-		all = unit{u.codec, all.slice || u.slice, all.key || u.key}
+		all = unit{u.codec, all.slice || u.slice, all.key || u.key, all.first || u.first}
 		left -= 2 + size
 		b = b[min(len(b), 2+size):]
 	}
@@ -104,24 +106,32 @@ func (m payload) h264() unit {
 		if b[1]&0x20 != 0 || b[1]&bothEnds == bothEnds {
 			return unit{}
 		}
-		return singleH264([]byte{b[0]&0x60 | kind})
+		return singleH264([]byte{b[0]&0x60 | kind, b[2]}).fragment(b[1])
 	}
 	return singleH264(b)
 }
 
+// fragment returns what of a unit a fragment is, whose header says in its highest
+// bit whether it is the first.
+func (u unit) fragment(header byte) unit {
+	u.first = u.first && header&0x80 != 0
+	return u
+}
+
 // singleH264 reads a NAL unit's header (H.264, 7.4.1, with what nal_ref_idc has
-// to be).
+// to be). Parameter sets and the like come before a picture; a slice is its first
+// if first_mb_in_slice is 0, which is one bit, set, in the next byte (7.3.3).
 func singleH264(b []byte) unit {
 	reference := b[0]&0x60 != 0
 	switch kind := b[0] & 0x9f; {
 	case kind == 1:
-		return unit{codec: tap.H264, slice: true}
+		return unit{codec: tap.H264, slice: true, first: b[1]&0x80 != 0}
 	case kind == 5 && reference:
-		return unit{codec: tap.H264, slice: true, key: true}
+		return unit{codec: tap.H264, slice: true, key: true, first: b[1]&0x80 != 0}
 	case kind == 7 && reference:
-		return unit{codec: tap.H264, key: true}
+		return unit{codec: tap.H264, key: true, first: true}
 	case kind == 8 && reference, !reference && (kind == 6 || kind >= 9 && kind <= 12):
-		return unit{codec: tap.H264}
+		return unit{codec: tap.H264, first: kind <= 9}
 	}
 	return unit{}
 }
@@ -140,7 +150,7 @@ func (m payload) h265() unit {
 		if b[2]&bothEnds == bothEnds {
 			return unit{}
 		}
-		return kindH265(b[2] & 0x3f)
+		return kindH265(b[2]&0x3f, at(b, 3)).fragment(b[2])
 	}
 	return singleH265(b)
 }
@@ -153,18 +163,27 @@ func singleH265(b []byte) unit {
 	if !headerH265(b) {
 		return unit{}
 	}
-	return kindH265(b[0] >> 1)
+	return kindH265(b[0]>>1, at(b, 2))
 }
 
-// kindH265 is H.265's table 7-1.
-func kindH265(kind byte) unit {
+// at returns a byte, 0 beyond the end.
+func at(b []byte, i int) byte {
+	if i < len(b) {
+		return b[i]
+	}
+	return 0
+}
+
+// kindH265 is H.265's table 7-1; a slice begins with
+// first_slice_segment_in_pic_flag (7.3.6.1).
+func kindH265(kind, next byte) unit {
 	switch {
 	case kind <= 9:
-		return unit{codec: tap.H265, slice: true}
+		return unit{codec: tap.H265, slice: true, first: next&0x80 != 0}
 	case kind >= 16 && kind <= 21:
-		return unit{codec: tap.H265, slice: true, key: true}
+		return unit{codec: tap.H265, slice: true, key: true, first: next&0x80 != 0}
 	case kind >= 32 && kind <= 40:
-		return unit{codec: tap.H265}
+		return unit{codec: tap.H265, first: kind <= 35 || kind == 39}
 	}
 	return unit{}
 }

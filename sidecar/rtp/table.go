@@ -38,10 +38,18 @@ type flow struct {
 	jitter      uint64
 	first, last clock.Ktime
 	timestamp   uint32
-	highest     uint32 // timestamp
-	recent      [timestamps]uint32
-	keys        keys
-	control     *tap.Control
+	highest     uint32 // timestamp of the packet with the highest number
+	marker      bool   // of the packet with the highest number
+	// missing is packets of the picture at hand, whole the last packet of the last
+	// whole one before.
+	missing uint16
+	whole   clock.Ktime
+	before  uint32 // its timestamp
+	waits   uint64
+	wait    tap.Wait
+	recent  [timestamps]uint32
+	keys    keys
+	control *tap.Control
 }
 
 // Table has the flows of a capture.
@@ -128,6 +136,10 @@ func (t *Table) candidate(k key, h header) *flow {
 func (f *flow) account(p *Packet, h header) (told *tap.Gap) {
 	highest, gaps, reordered := f.sequence.max, f.sequence.gaps, f.sequence.reordered
 	placed := f.sequence.place(h.seq)
+	var begins, legible bool
+	if f.sequence.gaps > gaps {
+		begins, legible = f.keys.begins(p.media())
+	}
 	f.packets++
 	f.bytes += uint64(p.Length)
 	if h.marker {
@@ -140,9 +152,23 @@ func (f *flow) account(p *Packet, h header) (told *tap.Gap) {
 		f.frames = 1
 		f.recent[0] = h.timestamp
 	} else if placed {
+		missing := uint16(0) // of a picture that begins with this packet
+		switch same := h.timestamp == f.timestamp; {
+		case f.sequence.gaps > gaps && same:
+			f.missing += uint16(f.sequence.max - highest - 1)
+		case f.sequence.gaps > gaps:
+			if !f.marker {
+				f.missing = 1
+			}
+			if legible && !begins {
+				missing = 1
+			}
+		case f.sequence.reordered > reordered && same && f.missing > 0:
+			f.missing--
+		}
 		f.addJitter(p.At, h.timestamp)
 		if h.timestamp != f.timestamp {
-			f.frame(h.timestamp)
+			f.frame(h.timestamp, missing)
 		}
 	} else {
 		return nil
@@ -155,6 +181,7 @@ func (f *flow) account(p *Packet, h header) (told *tap.Gap) {
 		told = &tap.Gap{
 			Ktime: p.At, SSRC: f.key.ssrc, Src: f.key.src, Dst: f.key.dst,
 			First: uint16(highest) + 1, Count: int(f.sequence.max-highest) - 1, Before: f.highest, After: h.timestamp,
+			Ends: f.marker, Legible: legible, Begins: begins,
 		}
 	case f.sequence.reordered > reordered:
 		told = &tap.Gap{
@@ -162,8 +189,8 @@ func (f *flow) account(p *Packet, h header) (told *tap.Gap) {
 			First: h.seq, Count: 1, Before: h.timestamp, After: h.timestamp, Filled: true,
 		}
 	}
-	if f.packets == 1 || int32(h.timestamp-f.highest) > 0 {
-		f.highest = h.timestamp
+	if f.packets == 1 || f.sequence.max != highest {
+		f.highest, f.marker = h.timestamp, h.marker
 	}
 	f.timestamp = h.timestamp
 	f.last = p.At
@@ -171,7 +198,7 @@ func (f *flow) account(p *Packet, h header) (told *tap.Gap) {
 }
 
 // frame counts a timestamp that is new: packets with the marker get lost, too.
-func (f *flow) frame(timestamp uint32) {
+func (f *flow) frame(timestamp uint32, missing uint16) {
 	for i := range min(uint64(timestamps), f.frames) {
 		if f.recent[i] == timestamp {
 			return
@@ -180,6 +207,21 @@ func (f *flow) frame(timestamp uint32) {
 	copy(f.recent[1:], f.recent[:timestamps-1])
 	f.recent[0] = timestamp
 	f.frames++
+	f.endPicture(missing)
+}
+
+// endPicture takes the picture before as whole as it will be: the next begins.
+func (f *flow) endPicture(missing uint16) {
+	broken := f.missing > 0
+	f.missing = missing
+	if broken {
+		return
+	}
+	if f.whole != 0 && f.last > f.whole+clock.Ktime(tap.WaitFrom) {
+		f.waits++
+		f.wait = tap.Wait{From: f.whole, To: f.last, Before: f.before, After: f.timestamp}
+	}
+	f.whole, f.before = f.last, f.timestamp
 }
 
 // addJitter is RFC 3550, A.8, in the tap's own integers.
@@ -233,6 +275,7 @@ func (f *flow) snapshot() tap.Flow {
 		Outliers: s.outliers, Restarts: s.restarts, Gaps: s.gaps, Frames: f.frames, Markers: f.markers,
 		Jitter: ticks(f.jitter, f.rate*jitterParts),
 		First:  f.first, Last: f.last, Timestamp: f.timestamp,
+		Waits: f.waits, Wait: f.wait,
 		Keys: f.keys.told(),
 	}
 }

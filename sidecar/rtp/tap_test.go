@@ -23,7 +23,7 @@ import (
 
 // Times differ, since only the kernel knows when it saw a packet.
 var butTimes = cmp.Options{
-	cmpopts.IgnoreFields(tap.Flow{}, "First", "Last", "Jitter", "Interface", "Direction", "Src", "Dst", "Keys.At"),
+	cmpopts.IgnoreFields(tap.Flow{}, "First", "Last", "Jitter", "Interface", "Direction", "Src", "Dst", "Keys.At", "Wait.From", "Wait.To"),
 	cmpopts.IgnoreFields(tap.Gap{}, "Ktime", "Interface", "Direction", "Src", "Dst"),
 }
 
@@ -100,6 +100,69 @@ func TestTableReadsEachKindAsTheTapDoes(t *testing.T) {
 				send(kind.media)
 				b.compare()
 			}
+		}
+	}
+}
+
+// Pictures are late, and miss packets at their beginnings and ends, in and out of
+// order: which of them are whole, and how long there is none, both say.
+func TestTableWaitsForWholePicturesAsTheTapDoes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: it waits")
+	}
+	for _, outOfOrder := range []bool{false, true} {
+		b := newBoth(t, tap.Packet, "127.0.0.1")
+		random := rand.New(rand.NewPCG(3, 3))
+		s := &source{ssrc: 0xabcd, payloadType: 96}
+		sent, late := 0, []byte(nil)
+		for i := range 400 {
+			at := i
+			if outOfOrder { // I P B B: each P comes before two that are shown earlier
+				at += [...]int{2, -1, -1}[i%3]
+			}
+			s.timestamp = 90_000 + uint32(at)*3000
+			if i > 20 && random.IntN(30) == 0 {
+				b.flush()
+				time.Sleep(130 * time.Millisecond)
+				sent++
+			}
+			for j := range 4 {
+				media := []byte{0x5c, 0x01, 0x9a, 0}
+				if j == 0 {
+					media[1] = 0x81
+				}
+				p := append(s.next(j == 3)[:headerSize], media...)
+				switch {
+				case i > 20 && random.IntN(12) == 0: // lost
+				case i > 20 && late == nil && random.IntN(40) == 0:
+					late = p // it is overtaken
+				default:
+					b.send(p)
+					if late != nil && random.IntN(2) == 0 {
+						b.send(late)
+						late = nil
+					}
+				}
+			}
+			if i%7 == 6 {
+				b.compare()
+			}
+		}
+		f := b.compare()
+		if f.Waits < 5 || f.Waits > uint64(sent) {
+			t.Errorf("out of order %v: %d waits of %d pauses", outOfOrder, f.Waits, sent)
+		}
+		ends, begins := 0, 0
+		for _, g := range b.gaps() {
+			if g.Ends {
+				ends++
+			}
+			if g.Begins {
+				begins++
+			}
+		}
+		if ends < 5 || begins < 5 {
+			t.Errorf("out of order %v: %d gaps behind a picture's end, %d before a beginning", outOfOrder, ends, begins)
 		}
 	}
 }
@@ -273,6 +336,7 @@ func (b *both) compare() tap.Flow {
 	}
 	// Samples of the same figures are the same at the same times.
 	mine[0].First, mine[0].Last, mine[0].Jitter, mine[0].Keys.At = flows[0].First, flows[0].Last, flows[0].Jitter, flows[0].Keys.At
+	mine[0].Wait = flows[0].Wait
 	if diff := cmp.Diff(b.ofKernel.Next(&flows[0]), b.ofTable.Next(&mine[0])); diff != "" {
 		b.t.Fatalf("after %d packets, samples of tap and table:\n%s", mine[0].Packets, diff)
 	}

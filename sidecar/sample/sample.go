@@ -69,10 +69,13 @@ type Media struct {
 	// Lost is sequence numbers that are missing; negative when overtaken packets
 	// came after all.
 	Lost int64
-	// Gaps is how often sequence numbers were skipped: how Lost is spread.
+	// Gaps is how often sequence numbers were skipped: how Lost is spread. Told is
+	// set where each of them is told of, so that Hole has all that the network lost.
 	Gaps uint64
+	Told bool
 	// Hole is where pictures are missing, as far as it is known which.
 	Hole                  Hole
+	Wait                  Wait
 	Reordered, Duplicates uint64
 	Keys                  Keys
 	// Jitter is the interarrival jitter of RFC 3550, A.8, as it stands.
@@ -106,6 +109,14 @@ type Hole struct {
 	From, To time.Duration
 	// Probability is that of all of it.
 	Probability float64
+}
+
+// Wait is a time in which no picture became whole: from Since, when the last
+// packet of one came, to Until, when that of the next did. Before and After are these
+// pictures' times on the stream's own clock. Its zero value is none.
+type Wait struct {
+	Since, Until  clock.Ktime
+	Before, After time.Duration
 }
 
 // Keys are the key frames of an RTP flow.

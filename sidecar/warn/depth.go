@@ -30,6 +30,8 @@ const (
 	repeat = 4.0
 	// tellFrom is the probability from which on a hole is told as a stall.
 	tellFrom = 0.2
+	// waitSlack is how exact the time between two pictures is, in seconds.
+	waitSlack = 0.003
 	// retell is how long after a stall the next one is told of.
 	retell = 0.8
 	// goesOn is how often a stall is told again while pictures come, but broken or
@@ -101,7 +103,11 @@ func (d *Detector) stalled(x *depth, wasRead, wasReadAt float64) bool {
 	if !d.replaced && p.now-shown >= gap {
 		return true
 	}
-	if p.read > wasRead && p.count > 1 {
+	exact := p.queue == 0 && d.last.Media.Told // each picture is read as it comes
+	if exact && p.waited(x.buffer) >= gap-waitSlack {
+		return true
+	}
+	if !exact && p.read > wasRead && p.count > 1 {
 		was := max(p.base+x.buffer+wasRead, wasReadAt)
 		next := max(p.base+x.buffer+wasRead+nominal, p.now-sample.Interval.Seconds()/4)
 		if next-was >= gap && p.now-sample.Interval.Seconds() > was {

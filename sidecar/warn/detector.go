@@ -49,6 +49,8 @@ const (
 	likely = 0.7
 	// sure is the probability from which on its word is taken.
 	sure = 0.4
+	// aDrop is how much is left of a packet that was dropped in the last seconds.
+	aDrop = 0.3
 )
 
 // New returns a detector for a stream of which nothing is known.
@@ -147,7 +149,9 @@ func (d *Detector) media(s *sample.Sample, lost, gaps float64) {
 	d.brokenChance = max(reached, d.brokenChance*0.9)
 	// Where loss goes on, each sample by itself is hardly a stall, but some are.
 	d.brokenSum = d.brokenSum*brokenFade + reached
-	if reached > holeFrom || d.brokenSum > 1 {
+	if dropped := s.Socket.Drops > 0 || s.Kernel.Drops > 0; m.Told && !dropped && d.seen.dropped < aDrop {
+		d.brokenSum = 0 // Hole has all
+	} else if reached > holeFrom || d.brokenSum > 1 {
 		p.addHole(hole{p.newest - stallGap(nominal), p.newest, min(max(reached, min(d.brokenSum, 0.7)), 0.97)})
 		d.brokenSum = 0
 	}

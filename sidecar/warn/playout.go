@@ -35,6 +35,26 @@ const (
 	holeSlack = 0.2
 )
 
+// wait is a time in which no picture ended, as sample.Wait; since is 0 if there is
+// none.
+type wait struct{ since, until, before, after float64 }
+
+// waited returns how long a viewer with the buffer saw no new picture during the
+// wait that ended at this step, if its end was late for him; 0 if it was not, or
+// there was none.
+func (p *playout) waited(buffer float64) float64 {
+	w := &p.wait
+	before, after := w.before, w.after
+	if p.order.widest >= swinging {
+		// Those around it are not those that are shown around it.
+		after = min(after, before+p.frame.nominal())
+	}
+	if w.since == 0 || w.until <= p.base+buffer+after {
+		return 0
+	}
+	return w.until - max(p.base+buffer+before, w.since)
+}
+
 // playout models what a viewer has: how far the application's newest picture is
 // behind.
 type playout struct {
@@ -59,6 +79,7 @@ type playout struct {
 	lag   float64
 	queue float64 // seconds of the stream that wait in the socket
 
+	wait  wait // that ended at this step
 	frame interval
 	order order
 	steps [trail]step
@@ -156,6 +177,13 @@ func (p *playout) advance(s *sample.Sample, queueBytes float64) {
 		p.addHole(hole{to - size, to, 0.97})
 	}
 	p.reading(queueBytes)
+	p.wait = wait{}
+	if w := &m.Wait; w.Until > 0 {
+		p.wait = wait{p.seconds(w.Since), p.seconds(w.Until), w.Before.Seconds(), w.After.Seconds()}
+		if m.Told && p.order.widest < swinging && p.wait.after-p.wait.before >= stallGap(d)-waitSlack {
+			p.addHole(hole{p.wait.before, p.wait.after, 0.97})
+		}
+	}
 
 	if late := p.readAt - p.read; p.now-p.since < settling || p.now-p.since < firstWhole && late < p.first+wholeTakes {
 		p.base = max(p.base, late)

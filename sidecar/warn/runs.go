@@ -66,7 +66,7 @@ func (r *runs) add(frames, due, packets, total, gaps, lost float64, k int) float
 		// A large picture has more of them than its share.
 		size := max(r.packets, 1)
 		extra := total - n*size
-		large := extra > largePicture*size
+		large := extra > largePicture*size && frames <= flood*due+2 // of many at once some are
 		if gaps == 0 {
 			// How a socket's drops lie is not known: where it is full they are
 			// everywhere, and a large picture overflows it by its end.

@@ -109,13 +109,14 @@ func appendPayload(b []byte, s relay.Stream, p relay.Packet) []byte {
 	if f.Key {
 		nal = 0x65
 	}
+	const slice = 0x88 // of all of the picture: first_mb_in_slice is 0
 	if f.Packets == 1 {
-		return append(b, nal)
+		return append(b, nal, slice)
 	}
 	header := nal & 0x1f
 	switch p.Index {
 	case 0:
-		header |= 0x80
+		return append(b, nal&0x60|28, header|0x80, slice)
 	case f.Packets - 1:
 		header |= 0x40
 	}
