@@ -64,7 +64,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		}, []string{"path"}),
 	}
 	r.MustRegister(m.undecided)
-	for _, path := range []string{mutatePath, validatePath, connectPath} {
+	for _, path := range []string{mutatePath, validatePath, connectPath, trustPath} {
 		m.unasked.WithLabelValues(path)
 	}
 	r.MustRegister(m.seconds, m.injections, m.violations, m.exemptions, m.panics, m.entries, m.unasked, m.sessions)

@@ -12,6 +12,7 @@ import (
 	"github.com/debugsidecar/debugsidecar/webhook/canary"
 	"github.com/debugsidecar/debugsidecar/webhook/config"
 	"github.com/debugsidecar/debugsidecar/webhook/inject"
+	"github.com/debugsidecar/debugsidecar/webhook/trust"
 )
 
 // Namespaces tells what is known of a namespace.
@@ -37,8 +38,10 @@ type Deps struct {
 	// NativeSidecars says whether the API server knows them.
 	NativeSidecars bool
 	OwnNamespace   string
-	Metrics        *Metrics
-	Log            *slog.Logger
+	// Images are asked whether images are signed. May be nil: then none has to be.
+	Images  *trust.Checker
+	Metrics *Metrics
+	Log     *slog.Logger
 
 	stamps *stamps // of /mutate alone
 }
@@ -70,26 +73,27 @@ func (d Deps) mutate(ctx context.Context, r *request) (response, error) {
 	// it is a copy to debug, and nothing else happens to it.
 	amended := f.SELinux.Fill || d.Policies.Trims(r.Namespace) || isCopy(r)
 	if !creates || amended && !inject.Asked(r.pod.Pod, f.Namespace.Labels) {
-		return d.carryOut(r, inject.Amend(f)), nil
+		return d.carryOut(ctx, r, inject.Amend(f)), nil
 	}
 	if d.isCanary(r, c) {
 		f.Profiles, f.Stable = c.Canary, c.Profiles
 	}
-	decision := inject.Decide(f)
+	decision := d.pinSidecar(ctx, c, f, inject.Decide(f))
 	if !r.DryRun {
 		d.Metrics.injections.WithLabelValues(decision.Code, knownProfile(c, decision.Profile)).Inc()
 	}
-	return d.carryOut(r, decision), nil
+	return d.carryOut(ctx, r, decision), nil
 }
 
 // carryOut answers with what was decided.
-func (d Deps) carryOut(r *request, decision *inject.Decision) response {
+func (d Deps) carryOut(ctx context.Context, r *request, decision *inject.Decision) response {
 	if decision.Refused != "" {
 		return deny("debugsidecar: " + decision.Refused)
 	}
 	resp := allow()
 	resp.Warnings = decision.Warnings
-	if ops := append(d.stamp(r, &resp), decision.Patch()...); len(ops) > 0 {
+	ops := append(d.stamp(r, &resp), d.pinDebug(ctx, r, &resp)...)
+	if ops = append(ops, decision.Patch()...); len(ops) > 0 {
 		resp.Patch, resp.PatchType = encodePatch(ops), "JSONPatch"
 	}
 	d.recordTrims(r, decision, &resp)

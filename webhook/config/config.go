@@ -15,6 +15,7 @@ import (
 	"github.com/debugsidecar/debugsidecar/policies"
 	"github.com/debugsidecar/debugsidecar/webhook/inject"
 	"github.com/debugsidecar/debugsidecar/webhook/inject/profile"
+	"github.com/debugsidecar/debugsidecar/webhook/trust"
 )
 
 // Paths says where the configuration is. Each may be empty.
@@ -35,6 +36,8 @@ type Snapshot struct {
 	// CanaryID changes whenever they, or whom they are for, do.
 	Canary   *profile.Set
 	CanaryID string
+	// Trust says whose signatures images need; nil where that is off.
+	Trust *trust.Policy
 
 	rulesHash string
 	replaced  time.Time // when another one came into force; the store's own
@@ -54,7 +57,7 @@ func Load(p Paths) (*Snapshot, error) {
 func load(p Paths, before *compiled) (s *Snapshot, rules, err error) {
 	s = &Snapshot{}
 	ids, rules := s.loadRules(p.Rules, before)
-	errs := []error{s.loadFile(p.Config), s.checkAlerts(p.Config), s.loadParameters(p.PolicyParameters, ids), s.loadProfiles(p.Profiles)}
+	errs := []error{s.loadFile(p.Config), s.checkAlerts(p.Config), s.loadTrust(p.Config), s.loadParameters(p.PolicyParameters, ids), s.loadProfiles(p.Profiles)}
 	if s.Profiles != nil {
 		errs = append(errs, s.checkGrants(p.Config))
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/debugsidecar/debugsidecar/webhook/inject"
 	"github.com/debugsidecar/debugsidecar/webhook/inject/profile"
 	"github.com/debugsidecar/debugsidecar/webhook/internal/yamlfile"
+	"github.com/debugsidecar/debugsidecar/webhook/trust"
 )
 
 // File is the content of config.yaml, with the defaults filled in.
@@ -34,6 +35,7 @@ type File struct {
 	HostKernelRuntimeClasses []string       `json:"hostKernelRuntimeClasses,omitempty"`
 	Canary                   Canary         `json:"canary"`
 	Sessions                 Sessions       `json:"sessions"`
+	ImageTrust               trust.Settings `json:"imageTrust"`
 }
 
 // Sessions says what becomes of debug sessions.
@@ -115,6 +117,7 @@ type onDisk struct {
 	HostKernelRuntimeClasses []string       `json:"hostKernelRuntimeClasses"`
 	Canary                   Canary         `json:"canary"`
 	Sessions                 Sessions       `json:"sessions"`
+	ImageTrust               trust.Settings `json:"imageTrust"`
 }
 
 // level also takes the word off without quotes, which YAML reads as false.
@@ -137,7 +140,7 @@ func (s *Snapshot) loadFile(name string) error {
 	f.Images.Debug = or(read.Images.Debug, defaultDebugImage)
 	f.Policy.Default = policies.Level(or(string(read.Policy.Default), string(policies.Off)))
 	f.PodSecurityDefault = or(read.PodSecurityDefault, "privileged")
-	f.Alerts, f.Canary, f.Sessions = read.Alerts, read.Canary, read.Sessions
+	f.Alerts, f.Canary, f.Sessions, f.ImageTrust = read.Alerts, read.Canary, read.Sessions, read.ImageTrust
 	f.Grants, f.HostKernelRuntimeClasses = read.Grants, read.HostKernelRuntimeClasses
 	if err == nil {
 		if why := errors.Join(f.Canary.check(), f.Sessions.check()); why != nil {

@@ -81,6 +81,10 @@ func decide(f Facts, isNew bool) *Decision {
 		d.removeFrom(f, e)
 		return d
 	}
+	if !d.pin(f, e, p) {
+		d.removeFrom(f, e)
+		return d
+	}
 	d.Inject, d.Tier = true, string(p.input.Tier)
 	d.Reason = "profile " + p.profile.Name + ", revision " + p.profile.Revision + ", " + d.Tier + " tier"
 	if f.Stable != nil {
@@ -95,7 +99,7 @@ func decide(f Facts, isNew bool) *Decision {
 }
 
 // stepsOfAnInjection is how many steps an injection has at most.
-const stepsOfAnInjection = 11
+const stepsOfAnInjection = 12
 
 // plan returns nil if there is to be no sidecar; d says why.
 func (d *Decision) plan(f Facts, e *existing, level string, withLimits bool) *plan {

@@ -21,6 +21,7 @@ const (
 	codeLimits      = "limits"
 	codeNames       = "names"
 	codeUnreadable  = "unreadable"
+	codeUntrusted   = "untrusted"
 )
 
 // Step is one thing that was looked at on the way to a decision.
@@ -51,6 +52,9 @@ type Decision struct {
 	// Code is the decision in a word, for a metric's label: injected,
 	// unchanged, refused or what stood in the way.
 	Code string `json:"-"`
+	// Images are those that the sidecar may have: as it is rendered, and as the pod
+	// has it already.
+	Images []string `json:"-"`
 	// Trimmed is how many containers lose capabilities that they may not add.
 	Trimmed int `json:"-"`
 

@@ -44,6 +44,9 @@ type Facts struct {
 	// are about: the same one, with its capabilities.
 	Violations []policies.Violation
 	Judged     *facts.Pod
+	// Pins say of each of a decision's Images what image trust makes of it; nil
+	// where that is off. So who decides, decides twice.
+	Pins map[string]Pin
 }
 
 // Namespace is what is known of the pod's namespace.

@@ -40,6 +40,7 @@ type options struct {
 	canaryInterval                      time.Duration
 	canaryDelay                         time.Duration
 	sessions                            bool
+	registryCredentials                 string
 	auditInterval                       time.Duration
 	auditReports, auditOwner            string
 	memoryLimit                         int64
@@ -68,7 +69,7 @@ func Command(log *slog.Logger) *cobra.Command {
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&o.listen, "listen", ":9443", "address of /mutate, /validate and /connect (TLS)")
+	f.StringVar(&o.listen, "listen", ":9443", "address of /mutate, /validate, /connect and /trust (TLS)")
 	f.StringVar(&o.healthListen, "health-listen", ":8081", "address of /healthz, /readyz and /reachable")
 	f.StringVar(&o.metricsListen, "metrics-listen", ":8080", "address of /metrics")
 	f.StringVar(&o.namespace, "namespace", os.Getenv("POD_NAMESPACE"), "the webhook's own namespace (default $POD_NAMESPACE)")
@@ -93,6 +94,7 @@ func Command(log *slog.Logger) *cobra.Command {
 	f.StringVar(&o.canaryState, "canary-state", "", "ConfigMap, in the webhook's own namespace, that holds the state of a canary; without one there is no canary")
 	f.DurationVar(&o.canaryInterval, "canary-interval", 10*time.Second, "how often the leader looks at the pods while there is a canary")
 	f.DurationVar(&o.canaryDelay, "canary-delay", 2*time.Minute, "how long a canary waits, so that all replicas have read the configuration that it is in")
+	f.StringVar(&o.registryCredentials, "registry-credentials", "", "file with credentials for registries, as docker login writes it, for image trust; it may be absent")
 	f.BoolVar(&o.sessions, "sessions", false, "have the leader tell of debug sessions, and delete copies of pods whose time is up")
 	f.DurationVar(&o.auditInterval, "audit-interval", 0, "how often the leader judges the pods that run already; 0 is never")
 	f.StringVar(&o.auditReports, "audit-reports", "", "name of the PolicyReport that the audit keeps in each namespace; without one it keeps none")

@@ -87,6 +87,10 @@ func (o *options) run(ctx context.Context, restConfig *rest.Config) error {
 		return err
 	}
 	cluster := &lookup.Cluster{Cache: mgr.GetCache(), API: mgr.GetAPIReader()}
+	images, err := o.trustImages(mgr, store.Current)
+	if err != nil {
+		return err
+	}
 	deps := admit.Deps{
 		CanaryRuns:     canaryRuns,
 		Config:         store.Current,
@@ -96,12 +100,14 @@ func (o *options) run(ctx context.Context, restConfig *rest.Config) error {
 		Policies:       evaluator,
 		NativeSidecars: native,
 		OwnNamespace:   o.namespace,
+		Images:         images,
 		Metrics:        answers,
 		Log:            o.log,
 	}
 	mgr.GetWebhookServer().Register("/mutate", admit.Mutate(deps))
 	mgr.GetWebhookServer().Register("/validate", admit.Validate(deps))
 	mgr.GetWebhookServer().Register("/connect", admit.Connect(deps))
+	mgr.GetWebhookServer().Register("/trust", admit.Trust(deps))
 	mgr.GetWebhookServer().Register(reach.Path, reach.Handler(podName()))
 	probes, err := o.selfProbes(mgr)
 	if err != nil {

@@ -54,3 +54,8 @@ func shown(image string) string {
 	}
 	return strings.ToValidUTF8(image, "?")
 }
+
+// TooMany is the failure of an image that is one too many.
+func TooMany(image string, most int) *Failure {
+	return &Failure{Unreachable, image, fmt.Sprintf("no more than %d images of one request are looked at", most)}
+}
