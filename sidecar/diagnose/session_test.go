@@ -14,7 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/debugsidecar/debugsidecar/sidecar/diagnose/internal/podtest"
+	"github.com/debugsidecar/debugsidecar/sidecar/internal/podtest"
 )
 
 var (

@@ -20,11 +20,8 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // take makes a snapshot and returns its files.
 func take(t *testing.T, change func(*options)) (files map[string]string, order []string, m Manifest) {

@@ -19,15 +19,16 @@ import (
 
 // Process is one as it was when it was read.
 type Process struct {
-	PID, Parent int
+	PID    int `json:"pid"`
+	Parent int `json:"parent"`
 	// Start is when it started, in clock ticks since the node did. With the PID it
 	// tells a process from a later one with the same number.
 	Start  uint64
 	State  byte // as ps has it: R, S, Z
-	Kernel bool // it is a thread of the kernel's own
+	Kernel bool `json:"-"` // it is a thread of the kernel's own
 	// Name is up to 15 bytes of the process's own choice.
-	Name   string
-	Groups cgroup.Membership
+	Name   string            `json:"name"`
+	Groups cgroup.Membership `json:"-"`
 }
 
 // Dead says whether it has ended and only waits to be reaped.

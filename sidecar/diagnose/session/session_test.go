@@ -20,7 +20,7 @@ import (
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
-	"github.com/debugsidecar/debugsidecar/sidecar/diagnose/internal/podtest"
+	"github.com/debugsidecar/debugsidecar/sidecar/internal/podtest"
 )
 
 const program = "SESSION_TEST_PROGRAM"

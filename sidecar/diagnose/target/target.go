@@ -27,11 +27,11 @@ const (
 // Target is a process of the target container.
 type Target struct {
 	proc.Process
-	Confidence Confidence
+	Confidence Confidence `json:"confidence"`
 	// Why says in a sentence how it was found.
-	Why string
+	Why string `json:"why"`
 	// Others is how many more processes the container has.
-	Others int
+	Others int `json:"others"`
 }
 
 // ErrNone is in the error where no container was named: a session in the copy of

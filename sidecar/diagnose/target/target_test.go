@@ -16,7 +16,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/debugsidecar/debugsidecar/sidecar/diagnose/internal/podtest"
+	"github.com/debugsidecar/debugsidecar/sidecar/internal/podtest"
 )
 
 const program = "TARGET_TEST_PROGRAM"

@@ -167,3 +167,41 @@ func Enter(cgroupNamespace bool) error {
 	}
 	return nil
 }
+
+// Pivot makes a small filesystem, which fill fills, the root directory, with a
+// /proc in it, as a container runtime does. Call it instead of Enter.
+func Pivot(fill func(dir string) error) error {
+	runtime.LockOSThread()
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("private mounts: %w", err)
+	}
+	const dir = "/tmp"
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=4m"); err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir+"/proc", 0o755); err != nil {
+		return err
+	}
+	if err := fill(dir); err != nil {
+		return err
+	}
+	if err := unix.Mount("proc", dir+"/proc", "proc", 0, ""); err != nil {
+		return err
+	}
+	if err := unix.Chdir(dir); err != nil {
+		return err
+	}
+	if err := unix.PivotRoot(".", "."); err == nil {
+		if err := unix.Unmount(".", unix.MNT_DETACH); err != nil {
+			return err
+		}
+	} else { // an initramfs can't be moved away
+		if err := unix.Mount(dir, "/", "", unix.MS_MOVE, ""); err != nil {
+			return err
+		}
+		if err := unix.Chroot("."); err != nil {
+			return err
+		}
+	}
+	return unix.Chdir("/")
+}
