@@ -12,7 +12,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/debugsidecar/debugsidecar/kubectl-debugsidecar/live/probes"
-	"github.com/debugsidecar/debugsidecar/webhook/session"
 )
 
 // find returns the probe that a name means: a pod's, or that of the first pod of a
@@ -96,5 +95,5 @@ func unread(verb, what, namespace, name string, err error) error {
 	case apierrors.IsNotFound(err):
 		return fmt.Errorf("there is no %s %s in namespace %s", strings.TrimSuffix(what, "s"), name, namespace)
 	}
-	return errors.New(session.Text(err.Error()))
+	return errors.New(line(err.Error()))
 }

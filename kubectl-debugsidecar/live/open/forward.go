@@ -55,13 +55,14 @@ func (o *opener) forward(ctx context.Context, p *probes.Probe, local, remote int
 // dialer connects to a pod and remembers why it could not.
 type dialer struct {
 	httpstream.Dialer
+	either    *fallback
 	connected bool
 	err       error
 }
 
 func (d *dialer) Dial(protocols ...string) (httpstream.Connection, string, error) {
 	c, protocol, err := d.Dialer.Dial(protocols...)
-	d.connected, d.err = err == nil, err
+	d.connected, d.err = err == nil, d.either.why(err)
 	return c, protocol, err
 }
 
@@ -79,5 +80,6 @@ func (o *opener) dialer(p *probes.Probe) (*dialer, error) {
 		return nil, fmt.Errorf("connecting: %w", err)
 	}
 	older := spdy.NewDialerForStreaming(upgrader, &http.Client{Transport: transport}, http.MethodPost, url)
-	return &dialer{Dialer: portforward.NewFallbackDialerForStreaming(webSocket, older, olderServer)}, nil
+	either := &fallback{}
+	return &dialer{Dialer: portforward.NewFallbackDialerForStreaming(webSocket, older, either.wanted), either: either}, nil
 }

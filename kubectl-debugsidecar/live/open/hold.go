@@ -13,13 +13,12 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/debugsidecar/debugsidecar/kubectl-debugsidecar/live/probes"
-	"github.com/debugsidecar/debugsidecar/webhook/session"
 )
 
 const (
 	// lookEvery is how often the pod is looked at: a port-forward to one that is
 	// gone may stay as it is.
-	lookEvery = 2 * time.Second
+	lookEvery, lookTimeout = 2 * time.Second, 2 * time.Second
 	// firstPause and longestPause are between tries to connect.
 	firstPause, longestPause = 250 * time.Millisecond, 5 * time.Second
 	// answerTimeout is how long the page may take to answer at first.
@@ -82,14 +81,15 @@ func (o *opener) hold(ctx context.Context, p probes.Probe) error {
 			return err // the user named it
 		case errors.Is(err, errPort):
 			local = o.port
-		case apierrors.IsForbidden(err):
-			return fmt.Errorf("you may not port-forward to pod %s (create, and get, on pods/portforward): %s", p.Name(), session.Text(err.Error()))
+		}
+		if no, ok := errors.AsType[refused](err); ok {
+			return fmt.Errorf("you may not port-forward to pod %s: %w", p.Name(), no)
 		}
 		if gone := o.gone(ctx, &p); gone != nil {
 			return gone
 		}
 		if pause == firstPause {
-			o.say("the connection is lost; connecting again: %s", session.Text(fmt.Sprint(err)))
+			o.say("the connection is lost; connecting again: %s", line(fmt.Sprint(err)))
 		}
 		select {
 		case <-ctx.Done():
@@ -122,6 +122,8 @@ func (o *opener) look(ctx context.Context, cancel context.CancelCauseFunc, p *pr
 
 // gone says whether a pod is no more; nil if that is not sure.
 func (o *opener) gone(ctx context.Context, p *probes.Probe) error {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
 	pod, err := o.core.Pods(p.Namespace).Get(ctx, p.Pod, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err), err == nil && (string(pod.UID) != p.UID || probes.Ended(pod)):
@@ -184,7 +186,7 @@ func (o *opener) answers(ctx context.Context, p *probes.Probe, in *inside, port 
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("the page of pod %s does not answer: %s", p.Name(), session.Text(why))
+			return fmt.Errorf("the page of pod %s does not answer: %s", p.Name(), line(why))
 		case <-time.After(500 * time.Millisecond):
 		}
 	}

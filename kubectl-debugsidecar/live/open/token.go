@@ -15,14 +15,11 @@ import (
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/tools/remotecommand"
 	"k8s.io/klog/v2"
-	"k8s.io/streaming/pkg/httpstream"
 
 	"github.com/debugsidecar/debugsidecar/kubectl-debugsidecar/live/probes"
-	"github.com/debugsidecar/debugsidecar/webhook/session"
 )
 
 // inside is where a probe's page is, and what it takes.
@@ -53,34 +50,29 @@ func (o *opener) fetch(ctx context.Context, p *probes.Probe) (inside, error) {
 	if err := errors.Join(err1, err2); err != nil {
 		return inside{}, fmt.Errorf("connecting: %w", err)
 	}
-	executor, err := remotecommand.NewFallbackExecutor(webSocket, spdy, olderServer)
+	var either fallback
+	executor, err := remotecommand.NewFallbackExecutor(webSocket, spdy, either.wanted)
 	if err != nil {
 		return inside{}, fmt.Errorf("connecting: %w", err)
 	}
 	var out, problem bounded
 	err = executor.StreamWithContext(klog.NewContext(ctx, logr.Discard()), remotecommand.StreamOptions{Stdout: &out, Stderr: &problem})
 	if err != nil {
-		return inside{}, o.notFetched(p, err, problem.String())
+		return inside{}, notFetched(p, either.why(err), problem.String())
 	}
 	return understand(out.Bytes())
 }
 
-// olderServer says whether SPDY is worth a try.
-func olderServer(err error) bool {
-	return httpstream.IsUpgradeFailure(err) || httpstream.IsHTTPSProxyError(err)
-}
-
 // notFetched says why there is no token. What a refused exec says comes from RBAC,
 // or from an admission webhook: ours guards the kernel tier.
-func (o *opener) notFetched(p *probes.Probe, err error, said string) error {
-	var status apierrors.APIStatus
-	switch {
-	case errors.As(err, &status) && (apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err)):
-		return fmt.Errorf("you may not exec in container %s of pod %s, so its token can't be fetched: %s", p.Container, p.Name(), session.Text(status.Status().Message))
-	case said != "":
-		return fmt.Errorf("the probe of pod %s gives no token (is it older than the plugin?): %s", p.Name(), session.Text(said))
+func notFetched(p *probes.Probe, err error, said string) error {
+	if _, ok := errors.AsType[refused](err); ok {
+		return fmt.Errorf("you may not exec in container %s of pod %s, so its token can't be fetched: %w", p.Container, p.Name(), err)
 	}
-	return fmt.Errorf("fetching the token of pod %s: %s", p.Name(), session.Text(err.Error()))
+	if said != "" {
+		return fmt.Errorf("the probe of pod %s gives no token (is it older than the plugin?): %s", p.Name(), line(said))
+	}
+	return fmt.Errorf("fetching the token of pod %s: %s", p.Name(), line(err.Error()))
 }
 
 // understand reads what `sidecar token` prints. Whoever has power over the pod may

@@ -100,7 +100,7 @@ func state(pod *corev1.Pod, name string) (id, waits string) {
 			case s.State.Terminated != nil:
 				return "", session.Text(fmt.Sprintf("it ended: %s, exit status %d", s.State.Terminated.Reason, s.State.Terminated.ExitCode))
 			case s.State.Waiting != nil && s.State.Waiting.Reason != "":
-				return "", session.Text("it waits: " + s.State.Waiting.Reason)
+				return "", session.Text(s.State.Waiting.Reason)
 			}
 		}
 	}

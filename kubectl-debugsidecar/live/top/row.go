@@ -149,7 +149,7 @@ func rowsOf(s *state, interval time.Duration, now time.Time) []row {
 		return one(kindUnreachable, why)
 	}
 	if len(last.Streams) == 0 {
-		why := "it watches no stream"
+		why := "the probe sees none here"
 		if last.State != "Ready" && last.State != "" {
 			why += "; it is " + last.State
 		}

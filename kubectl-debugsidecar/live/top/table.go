@@ -31,7 +31,7 @@ var columns = []column{
 	{title: "STALL(BUF)", width: 10, cell: stallCell},
 	{title: "SOCK", width: 5, goes: 2, cell: func(r *row) string { return dropsCell(r.Drops.Socket, r.Drops.Bound) }},
 	{title: "KERN", width: 5, goes: 2, cell: func(r *row) string { return dropsCell(r.Drops.Kernel, r.Drops.Bound) }},
-	{title: "WIRE", width: 5, goes: 2, cell: func(r *row) string { return dropsCell(r.Drops.Wire, false) }},
+	{title: "WIRE", width: 4, goes: 2, cell: func(r *row) string { return dropsCell(r.Drops.Wire, false) }},
 	{title: "LOSS", width: 5, goes: 4, cell: func(r *row) string { return percent(r.LossRatio) }},
 	{title: "BIT/S", width: 5, goes: 6, cell: func(r *row) string { return short(r.BitsPerSecond) }},
 	{title: "AGE", width: 4, goes: 5, cell: func(r *row) string { return age(r.AgeSeconds) }},
