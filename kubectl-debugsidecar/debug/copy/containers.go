@@ -49,7 +49,9 @@ func (m *maker) containers() {
 				continue
 			}
 			init := m.bare(c)
-			init.RestartPolicy = c.RestartPolicy
+			if c.RestartPolicy != nil && *c.RestartPolicy == always {
+				init.RestartPolicy = &always
+			}
 			spec.InitContainers = append(spec.InitContainers, *init)
 		}
 	}

@@ -173,6 +173,8 @@ func (m *maker) make() error {
 func (m *maker) candidate(c *shape.Candidate) Candidate {
 	pod := m.pod.DeepCopy()
 	debugger := corev1.Container(c.Container.DeepCopy().EphemeralContainerCommon)
+	// That program is the target's alone: the debug container has its own.
+	debugger.VolumeMounts = slices.DeleteFunc(debugger.VolumeMounts, func(v corev1.VolumeMount) bool { return v.Name == holdName })
 	if pod.Spec.Resources == nil {
 		debugger.Resources = resources()
 	}

@@ -1,6 +1,7 @@
 package copy
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -45,6 +46,15 @@ func first(t *testing.T, pod *corev1.Pod, n Neighbours, o Options) Candidate {
 		t.Fatal(err)
 	}
 	return p.Candidates[0]
+}
+
+func planOf(t *testing.T, pod *corev1.Pod, n Neighbours) *Plan {
+	t.Helper()
+	p, err := Of(t.Context(), pod, n, shape.Namespace{Known: true}, options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
 }
 
 func selecting(pairs ...string) map[string]string {
@@ -123,5 +133,94 @@ func TestACopyIsASession(t *testing.T) {
 	}}
 	if diff := cmp.Diff(want, session.Of(c.Pod, time.Time{})); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestTheTargetIsKeptAliveWithoutItsProgram(t *testing.T) {
+	pod := podOf(func(p *corev1.Pod) {
+		p.Spec.InitContainers = []corev1.Container{{Name: "prepare"}, {Name: "debugsidecar-debug"}, {Name: "migrate", Command: []string{"/migrate"}}, {Name: "late"}}
+	})
+	names := func(c Candidate) (inits []string) {
+		for _, x := range c.Pod.Spec.InitContainers {
+			inits = append(inits, x.Name)
+		}
+		return inits
+	}
+	o := options()
+	for _, c := range []struct {
+		target  string
+		runInit bool
+		want    []string
+	}{
+		{"app", false, []string{"debugger-hold", "app"}},
+		{"app", true, []string{"debugger-hold", "prepare", "migrate", "late", "app"}},
+		{"migrate", false, []string{"debugger-hold", "migrate"}},
+		{"migrate", true, []string{"debugger-hold", "prepare", "migrate"}},
+	} {
+		o.Target, o.RunInit = c.target, c.runInit
+		got := first(t, pod, Neighbours{}, o)
+		if diff := cmp.Diff(c.want, names(got)); diff != "" {
+			t.Errorf("%s: %s", c.target, diff)
+		}
+		target := got.Pod.Spec.InitContainers[len(c.want)-1]
+		if target.RestartPolicy == nil || *target.RestartPolicy != corev1.ContainerRestartPolicyAlways || !cmp.Equal(target.Command, []string{HoldPath, "debug"}) {
+			t.Errorf("%s: %+v", c.target, target)
+		}
+	}
+}
+
+func TestWhoseEndIsTheCopys(t *testing.T) {
+	if got := first(t, podOf(), Neighbours{}, options()).Pod.OwnerReferences; !cmp.Equal(got, []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: "web-6f", UID: "1234"}}) {
+		t.Errorf("a ReplicaSet's: %+v", got)
+	}
+	bare := podOf(func(p *corev1.Pod) { p.OwnerReferences = nil })
+	if got := first(t, bare, Neighbours{}, options()).Pod.OwnerReferences; !cmp.Equal(got, []metav1.OwnerReference{{APIVersion: "v1", Kind: "Pod", Name: "web-6f-x2x", UID: "5d0f"}}) {
+		t.Errorf("nobody's: %+v", got)
+	}
+	bare.DeletionTimestamp = &metav1.Time{Time: time.Now()}
+	if got := first(t, bare, Neighbours{}, options()).Pod.OwnerReferences; got != nil {
+		t.Errorf("nobody's, and being deleted: %+v", got)
+	}
+}
+
+func TestNames(t *testing.T) {
+	long := "a-name-that-is-longer-than-a-hostname-may-be-and-goes-on-and-on"
+	for original, want := range map[string]string{
+		"web":             "web-debugger-abcde",
+		long:              "a-name-that-is-longer-than-a-hostname-may-be-and-debugger-abcde",
+		long[:46] + "-.x": "a-name-that-is-longer-than-a-hostname-may-be-a-debugger-abcde",
+	} {
+		if got := Name(original, "debugger-abcde"); got != want {
+			t.Errorf("%s: %s, want %s", original, got, want)
+		}
+	}
+}
+
+func TestUnknownNeighboursTakeNothing(t *testing.T) {
+	n := Neighbours{NetworkPolicies: []networkingv1.NetworkPolicy{networkPolicy("app", "web")}, Unknown: Unknown{Services: true, Controllers: true}}
+	got := first(t, podOf(), n, options()).Pod.Labels
+	if _, has := got["team"]; has || got["app"] != "web" {
+		t.Errorf("of a ReplicaSet: %v", got)
+	}
+	daemon := podOf(func(p *corev1.Pod) { p.OwnerReferences[0].Kind = "DaemonSet" })
+	if got := first(t, daemon, n, options()).Pod.Labels; len(got) != 2 {
+		t.Errorf("of a DaemonSet: %v", got)
+	}
+}
+
+func TestPodsWithoutACopy(t *testing.T) {
+	for want, pod := range map[string]*corev1.Pod{
+		"for Windows":  podOf(func(p *corev1.Pod) { p.Spec.OS = &corev1.PodOS{Name: corev1.Windows} }),
+		"API server":   podOf(func(p *corev1.Pod) { p.UID = "" }),
+		"no container": podOf(func(p *corev1.Pod) { p.Spec.Containers[0].Name = "web" }),
+	} {
+		if _, err := Of(t.Context(), pod, Neighbours{}, shape.Namespace{}, options()); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+	// What selects pods by what they have not can't be escaped.
+	absent := Controller{Kind: "DaemonSet", Name: "x", Selector: &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "gpu", Operator: metav1.LabelSelectorOpDoesNotExist}}}}
+	if _, err := Of(t.Context(), podOf(), Neighbours{Controllers: []Controller{absent}}, shape.Namespace{}, options()); err == nil {
+		t.Error("a copy that a DaemonSet adopts")
 	}
 }

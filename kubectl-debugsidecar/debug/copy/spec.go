@@ -82,9 +82,8 @@ func (m *maker) affinity(from *corev1.Affinity) *corev1.Affinity {
 	return &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{RequiredDuringSchedulingIgnoredDuringExecution: required}}
 }
 
-const (
-	defaultContainer = "kubectl.kubernetes.io/default-container"
-)
+// defaultContainer is where kubectl logs and exec go.
+const defaultContainer = "kubectl.kubernetes.io/default-container"
 
 // annotations keeps what others may want of the pod, such as its networks, and
 // leaves out what is a record about the original.

@@ -82,8 +82,12 @@ func isDisk(s *corev1.VolumeSource) bool {
 // claim shares a claim's volume as its access modes permit.
 func (m *maker) claim(volume, name string) (whyNot string) {
 	modes, known := m.modes(name)
-	if !known {
-		m.note("whether claim %s exists and who may share it is not known: it could not be read", name)
+	switch {
+	case known:
+	case m.neighbours.Unknown.Claims:
+		m.note("who may share claim %s is not known, as it could not be read: it is taken for ReadWriteOnce", name)
+	default:
+		m.note("there is no claim %s: the copy waits for it", name)
 	}
 	switch {
 	case slices.Contains(modes, corev1.ReadWriteMany), len(modes) == 1 && modes[0] == corev1.ReadOnlyMany:
