@@ -29,7 +29,8 @@ type taker struct {
 	// keys are the labels without any of which it does not select.
 	keys []string
 	// harmless says why a selected copy is no harm, empty if it is.
-	harmless string
+	harmless  string
+	tolerated bool
 }
 
 // labels keeps those that NetworkPolicies select and leaves out those by which a
@@ -52,9 +53,8 @@ func (m *maker) labels() error {
 		return err
 	}
 	m.leaveOutUnknown(kept, needed)
-	tolerated := map[string]bool{}
 	for {
-		i := slices.IndexFunc(takers, func(t taker) bool { return !tolerated[t.what] && t.selector.Matches(labels.Set(kept)) })
+		i := slices.IndexFunc(takers, func(t taker) bool { return !t.tolerated && t.selector.Matches(labels.Set(kept)) })
 		if i < 0 {
 			break
 		}
@@ -64,7 +64,7 @@ func (m *maker) labels() error {
 		case key == "" && t.harmless == "":
 			return fmt.Errorf("a copy would be taken by %s, which selects pods by what they have not: no label can be left out", t.what)
 		case key == "" || len(needed[key]) > 0 && t.harmless != "":
-			tolerated[t.what] = true
+			t.tolerated = true
 			m.note("%s selects the copy, too; %s", t.what, t.harmless)
 		default:
 			delete(kept, key)
