@@ -25,6 +25,11 @@ type Options struct {
 	Local bool
 	// Transport of RTSP: tcp (default) or udp.
 	Transport string
+	// CA is a PEM file of the authorities that the source's certificate is verified
+	// by; empty: the system's. It is read anew for each session.
+	CA string
+	// Insecure verifies no certificate.
+	Insecure bool
 	// Worker is the capture program's path. If it is not there, the state is
 	// Absent.
 	Worker string

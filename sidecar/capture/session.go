@@ -56,7 +56,15 @@ func (c *Capture) session(ctx context.Context) ending {
 	c.playing = false
 	c.now.State = Opening // why there are no frames stays true until there are
 	c.mu.Unlock()
-	s, err := c.start()
+	ca, err := c.openCA()
+	if err != nil {
+		c.count(false)
+		return ending{failed: true, cause: Refused, why: err.Error()}
+	}
+	s, err := c.start(ca)
+	if ca != nil {
+		ca.Close() // the child has it
+	}
 	if err != nil {
 		c.count(true)
 		return ending{failed: true, cause: Decoder, why: c.redact.text(err.Error())}
@@ -70,7 +78,24 @@ func (c *Capture) session(ctx context.Context) ending {
 	return s.conclude(verdict)
 }
 
-func (c *Capture) start() (*session, error) {
+// openCA opens it for the child, which may read no secrets. Nil is none.
+func (c *Capture) openCA() (*os.File, error) {
+	if c.o.CA == "" {
+		return nil, nil
+	}
+	// A pipe that nobody writes to must not hold us up.
+	f, err := os.OpenFile(c.o.CA, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, fmt.Errorf("the CA of the source: %w", err)
+	}
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		f.Close()
+		return nil, fmt.Errorf("the CA of the source: %s is no file", c.o.CA)
+	}
+	return f, nil
+}
+
+func (c *Capture) start(ca *os.File) (*session, error) {
 	conn, theirs, err := wire.NewSocket()
 	if err != nil {
 		return nil, err
@@ -81,9 +106,13 @@ func (c *Capture) start() (*session, error) {
 		return nil, errors.Join(err, conn.Close())
 	}
 	defer w.Close()
+	files := []*os.File{theirs, c.memory.File()}
+	if ca != nil {
+		files = append(files, ca)
+	}
 	child, err := launch.Start(launch.Spec{
 		Path: c.o.Worker, Env: environment(), Stderr: w, Dir: "/",
-		ExtraFiles: []*os.File{theirs, c.memory.File()}, Unprivileged: true,
+		ExtraFiles: files, Unprivileged: true,
 		Hide: append([]string{podSecrets}, c.o.Hide...),
 	})
 	if err != nil {
@@ -130,7 +159,7 @@ func (s *session) close() {
 func (s *session) watch(ctx context.Context) (why ending) {
 	c := s.c
 	if err := s.order(wire.Order{Open: &wire.Open{
-		Source: c.o.Source, Local: c.o.Local, Transport: c.o.Transport, Timeout: c.o.ReadTimeout, Late: c.o.Late,
+		Source: c.o.Source, Local: c.o.Local, Transport: c.o.Transport, CA: c.o.CA != "", Insecure: c.o.Insecure, Timeout: c.o.ReadTimeout, Late: c.o.Late,
 		CheckEvery: c.o.CheckEvery, PictureEvery: c.o.PictureEvery, PictureWidth: c.o.PictureWidth,
 	}}); errors.Is(err, syscall.EPIPE) {
 		return ending{failed: true} // it ended already; how, shows later

@@ -50,7 +50,7 @@ func (p *Probe) open(out io.Writer) error {
 			o.LowerSource = ""
 		}
 		player, err := newPlayer(capture.Options{
-			Source: o.Source, Local: o.Local, Worker: FindWorker(o.Worker), Mode: capture.Mode(o.Open), Log: p.log,
+			Source: o.Source, Local: o.Local, CA: o.SourceCA, Insecure: o.SourceInsecure, Worker: FindWorker(o.Worker), Mode: capture.Mode(o.Open), Log: p.log,
 			Hide: slices.DeleteFunc([]string{o.RunDir, o.TokenFile}, func(path string) bool { return path == "" }),
 		})
 		if err != nil {

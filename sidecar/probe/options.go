@@ -24,6 +24,10 @@ type Options struct {
 	// Source is the URL of the stream that the probe may open, with its password;
 	// empty: only the pod's own traffic is watched.
 	Source string
+	// SourceCA is a PEM file of who may sign its certificate, SourceInsecure verifies
+	// none.
+	SourceCA       string
+	SourceInsecure bool
 	// Open says when: onAlert, sampled or always.
 	Open string
 	// Worker is the path of the capture program.
@@ -93,6 +97,8 @@ func (o *Options) BindFlags(fs *pflag.FlagSet) {
 		return other
 	}
 	fs.StringVar(&o.Source, "source", "", "URL of the stream: rtsp, rtsps, http or https; by hand also a file or /dev/videoN. Without it only traffic is watched. In a pod from "+envSource+"_SECRET or "+envSource)
+	fs.StringVar(&o.SourceCA, "source-ca", env("SOURCE_CA", ""), "PEM file with the only authorities that may have signed the source's certificate (rtsps, https; default: the system's)")
+	fs.BoolVar(&o.SourceInsecure, "source-insecure", env("SOURCE_INSECURE", "") == "true", "don't verify the source's certificate: whoever is in between can read the password and replace the picture")
 	fs.StringVar(&o.Open, "open", env("OPEN", "onAlert"), "when the stream is opened: onAlert, sampled or always")
 	fs.StringVar(&o.Worker, "worker", env("WORKER", ""), "the capture program (default: debugsidecar-capture beside this program)")
 	fs.StringVar(&o.ports, "rtp-ports", env("RTP_PORTS", ""), "UDP ports that carry RTP, as 5004,5006 (default: recognised)")
@@ -158,6 +164,9 @@ func (o *Options) Complete() error {
 	}
 	if o.ReturnAfter < 0 {
 		return fmt.Errorf("--return-after %v: it is 0 or longer", o.ReturnAfter)
+	}
+	if o.SourceInsecure && o.SourceCA != "" {
+		return errors.New("--source-ca and --source-insecure exclude each other")
 	}
 	var err error
 	if o.Ports, err = parsePorts(o.ports); err != nil {

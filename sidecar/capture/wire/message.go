@@ -32,6 +32,10 @@ type Open struct {
 	Local bool `json:"local,omitempty"`
 	// Transport of RTSP: tcp or udp.
 	Transport string `json:"transport,omitempty"`
+	// CA says that the authorities which are trusted come as a third file; Insecure
+	// that no certificate is verified.
+	CA       bool `json:"ca,omitempty"`
+	Insecure bool `json:"insecure,omitempty"`
 	// Timeout is how long the source may be silent before reading from it fails.
 	Timeout time.Duration `json:"timeout"`
 	// Late is how far a frame may lag behind before it is dropped.

@@ -21,9 +21,6 @@ func pin(u *url.URL, timeout time.Duration) (*url.URL, *wire.Report) {
 	port := u.Port()
 	if port == "" {
 		port = "554"
-		if u.Scheme == "rtsps" {
-			port = "322"
-		}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
@@ -42,9 +39,6 @@ func pin(u *url.URL, timeout time.Duration) (*url.URL, *wire.Report) {
 	address := conn.RemoteAddr().String()
 	if err := conn.Close(); err != nil {
 		return nil, &wire.Report{State: wire.Failed, Cause: wire.Network, Why: err.Error()}
-	}
-	if u.Scheme == "rtsps" {
-		return u, nil // TLS needs the name; gate.c looks at what it resolves to then
 	}
 	pinned := *u
 	pinned.Host = address

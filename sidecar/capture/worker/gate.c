@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stddef.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -40,8 +41,14 @@ static int refused(const void *address, socklen_t length)
 // place that each of its connections and datagrams comes through.
 int connect(int fd, const struct sockaddr *address, socklen_t length)
 {
+	int end;
+
 	if (refused(address, length))
 		return -1;
+	// A source over TLS: the socket becomes the tunnel's end.
+	end = address ? gateTunnel((void *)address, (int)length) : -1;
+	if (end >= 0)
+		return dup3(end, fd, O_CLOEXEC) < 0 ? -1 : 0;
 	return (int)syscall(SYS_connect, fd, address, length);
 }
 

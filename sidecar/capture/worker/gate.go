@@ -40,11 +40,45 @@ func gateRefuses(address unsafe.Pointer, length C.int) C.int {
 	if !isIP {
 		return 0
 	}
-	if err := source.Reachable(a); err != nil {
+	err := source.Reachable(a)
+	if err == nil && tunnelled.Load() && tunnelEnd.Load() < 0 {
+		// The password would go there in the clear.
+		err = errLeavesTLS
+	}
+	if err != nil {
 		lastRefused.Store(&err)
 		return 1
 	}
 	return 0
+}
+
+// tunnelled says that the source is over TLS: there is one connection, by
+// tunnelEnd, which is -1 once that is taken.
+var (
+	tunnelled atomic.Bool
+	tunnelEnd atomic.Int64
+)
+
+var errLeavesTLS = errors.New("a second connection, out of TLS")
+
+// throughTunnel makes a file descriptor the one connection of the C libraries.
+func throughTunnel(end uintptr) {
+	tunnelEnd.Store(int64(end))
+	tunnelled.Store(true)
+}
+
+// gateTunnel is asked by gate.c what a socket connects to: a file descriptor, or
+// the address if it is -1.
+//
+//export gateTunnel
+func gateTunnel(address unsafe.Pointer, length C.int) C.int {
+	if !tunnelled.Load() || length < 0 || length > 128 {
+		return -1
+	}
+	if _, isIP := socketAddress(unsafe.Slice((*byte)(address), int(length))); !isIP {
+		return -1
+	}
+	return C.int(tunnelEnd.Swap(-1))
 }
 
 // socketAddress reads the IP address of a sockaddr_in or sockaddr_in6.

@@ -14,17 +14,20 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/debugsidecar/debugsidecar/sidecar/capture/wire"
+	"github.com/debugsidecar/debugsidecar/sidecar/capture/worker/trust"
 )
 
 // The files that the probe hands on.
 const (
 	socketFile = 3
 	memoryFile = 4
+	caFile     = 5 // if the order says so
 )
 
 func main() {
@@ -64,8 +67,16 @@ func run() error {
 	}
 	go p.takeOrders()
 	go p.beat()
-	report := newPlayer(open, p, memory).play()
-	p.report(report)
+	var ca io.Reader
+	if open.CA {
+		ca = os.NewFile(caFile, "CA")
+	}
+	t, err := trust.New(ca, open.Insecure)
+	if err != nil {
+		p.report(wire.Report{State: wire.Failed, Cause: wire.Refused, Why: err.Error()})
+	} else {
+		p.report(newPlayer(open, t, p, memory).play())
+	}
 	p.awaitEnd() // the probe reads the report and kills us
 	return nil
 }

@@ -22,6 +22,8 @@ import (
 	"github.com/debugsidecar/debugsidecar/sidecar/capture/timeline"
 	"github.com/debugsidecar/debugsidecar/sidecar/capture/wire"
 	"github.com/debugsidecar/debugsidecar/sidecar/capture/worker/relay"
+	"github.com/debugsidecar/debugsidecar/sidecar/capture/worker/trust"
+	"github.com/debugsidecar/debugsidecar/sidecar/capture/worker/tunnel"
 )
 
 // player plays one source.
@@ -30,7 +32,9 @@ type player struct {
 	kind   source.Kind
 	probe  *probe
 	memory *wire.Memory
+	trust  trust.Trust
 	relay  *relay.Relay
+	tunnel *tunnel.Tunnel
 
 	capture *gocv.VideoCapture
 	frame   gocv.Mat
@@ -48,9 +52,9 @@ type player struct {
 	timeless      bool // the source has no times
 }
 
-func newPlayer(open wire.Open, p *probe, memory *wire.Memory) *player {
+func newPlayer(open wire.Open, t trust.Trust, p *probe, memory *wire.Memory) *player {
 	return &player{
-		Open: open, probe: p, memory: memory,
+		Open: open, trust: t, probe: p, memory: memory,
 		line:   timeline.Timeline{Tolerance: open.Late},
 		ticker: timeline.Ticker{Every: open.PictureEvery},
 	}
@@ -79,14 +83,26 @@ func (p *player) open() *wire.Report {
 	var name string
 	switch src.Kind {
 	case source.RTSP:
+		if src.URL.Scheme == "rtsps" {
+			p.tunnel, err = tunnel.Open(context.Background(), src.URL, p.trust, p.Timeout)
+			if err != nil {
+				return failure(err)
+			}
+			throughTunnel(p.tunnel.End().Fd())
+			clear := *src.URL
+			clear.Scheme, clear.Host = "rtsp", p.tunnel.Remote.String()
+			name = clear.String()
+			p.setOptions("rtsp,rtp,tcp", "rtsp_transport", "tcp", "max_delay", "200000")
+			break
+		}
 		pinned, failed := pin(src.URL, p.Timeout)
 		if failed != nil {
 			return failed
 		}
 		name = pinned.String()
-		p.setOptions("rtsp,rtsps,rtp,srtp,udp,tcp,tls", "rtsp_transport", p.transport(), "max_delay", "200000")
+		p.setOptions("rtsp,rtp,udp,tcp", "rtsp_transport", p.transport(), "max_delay", "200000")
 	case source.HTTP:
-		p.relay, err = relay.Start(context.Background(), src.URL, p.Timeout)
+		p.relay, err = relay.Start(context.Background(), src.URL, p.trust, p.Timeout)
 		if err != nil {
 			return failure(err)
 		}
@@ -154,6 +170,9 @@ func (p *player) opened(err error) *wire.Report {
 			return failure(err)
 		}
 		return &wire.Report{State: wire.Failed, Cause: wire.Camera, Why: "what the server sends is no video that can be played"}
+	}
+	if p.tunnel != nil && p.tunnel.Err() != nil {
+		return failure(p.tunnel.Err())
 	}
 	// ffmpeg wrote why to standard error, where the probe reads it.
 	return &wire.Report{State: wire.Failed}
@@ -278,6 +297,9 @@ func (p *player) end() wire.Report {
 		if err := p.relay.End(); err != nil && !errors.Is(err, unix.EPIPE) {
 			return *failure(err)
 		}
+	}
+	if p.tunnel != nil && p.tunnel.Err() != nil {
+		return *failure(p.tunnel.Err())
 	}
 	if p.seq == 0 {
 		return wire.Report{State: wire.Failed, Cause: wire.Camera, Why: "the source opened, but no frame can be decoded"}

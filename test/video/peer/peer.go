@@ -56,6 +56,16 @@ func RTSP(pipeline, user string, port int) (*Server, error) {
 	return rtsp(nil, pipeline, "--user", user, "--port", strconv.Itoa(port))
 }
 
+// Secure starts GStreamer's RTSP server over TLS, with a PEM file of certificate
+// and key.
+func Secure(pipeline, user, pem string) (*Server, error) {
+	s, err := rtsp(nil, pipeline, "--user", user, "--tls", pem)
+	if err == nil {
+		s.URL = strings.Replace(s.URL, "rtsp:", "rtsps:", 1)
+	}
+	return s, err
+}
+
 // Raw starts GStreamer's RTSP server with what is written to frames as its
 // camera: 30 frames/s of width*height*3/2 bytes (I420). They are read while
 // somebody plays.

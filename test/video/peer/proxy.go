@@ -1,6 +1,9 @@
 package peer
 
 import (
+	"crypto"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"net"
@@ -188,9 +191,23 @@ func Deaf() (address string, stop func(), err error) {
 
 // Handler serves HTTP on loopback until stop is called.
 func Handler(h http.Handler) (url string, stop func(), err error) {
+	return handle(h, nil)
+}
+
+// SecureHandler does so over TLS.
+func SecureHandler(cert *x509.Certificate, key crypto.Signer, h http.Handler) (url string, stop func(), err error) {
+	return handle(h, &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{cert.Raw}, PrivateKey: key}}})
+}
+
+func handle(h http.Handler, secure *tls.Config) (url string, stop func(), err error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", nil, err
+	}
+	scheme := "http://"
+	address := l.Addr().String()
+	if secure != nil {
+		scheme, l = "https://", tls.NewListener(l, secure)
 	}
 	s := &http.Server{Handler: h}
 	done := make(chan struct{})
@@ -198,7 +215,7 @@ func Handler(h http.Handler) (url string, stop func(), err error) {
 		defer close(done)
 		_ = s.Serve(l)
 	}()
-	return "http://" + l.Addr().String(), func() {
+	return scheme + address, func() {
 		s.Close()
 		<-done
 	}, nil

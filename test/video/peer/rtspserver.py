@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """An RTSP server on loopback that serves one GStreamer pipeline.
 
-usage: rtspserver.py PIPELINE [--user USER:PASSWORD] [--port PORT] [--frame BYTES]
+usage: rtspserver.py PIPELINE [--user USER:PASSWORD] [--port PORT] [--frame BYTES] [--tls PEM]
+With --tls, a file with certificate and key, it speaks RTSP over TLS alone.
 With --frame, the pipeline's appsrc "camera" gets frames of that size from file
 descriptor 3 while somebody plays. It prints its port, and ends when its standard
 input does.
@@ -15,13 +16,14 @@ import gi
 
 gi.require_version("Gst", "1.0")
 gi.require_version("GstRtspServer", "1.0")
-from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402
+from gi.repository import Gio, GLib, Gst, GstRtspServer  # noqa: E402
 
 options = argparse.ArgumentParser()
 options.add_argument("pipeline")
 options.add_argument("--user", default="")
 options.add_argument("--port", default="0")
 options.add_argument("--frame", type=int, default=0)
+options.add_argument("--tls", default="")
 options = options.parse_args()
 
 Gst.init(None)
@@ -33,12 +35,17 @@ factory = GstRtspServer.RTSPMediaFactory()
 factory.set_launch(options.pipeline)
 factory.set_shared(True)
 
-if options.user:
-    user, password = options.user.split(":", 1)
-    auth = GstRtspServer.RTSPAuth()
+auth = GstRtspServer.RTSPAuth()
+if options.tls:
+    auth.set_tls_certificate(Gio.TlsCertificate.new_from_file(options.tls))
+    server.set_auth(auth)
+if options.user or options.tls:
+    user, password = (options.user or "admin:unasked").split(":", 1)
     token = GstRtspServer.RTSPToken()
     token.set_string("media.factory.role", "viewer")
     auth.add_basic(GstRtspServer.RTSPAuth.make_basic(user, password), token)
+    if not options.user:
+        auth.set_default_token(token)
     server.set_auth(auth)
     permissions = GstRtspServer.RTSPPermissions()
     permissions.add_permission_for_role("viewer", "media.factory.access", True)

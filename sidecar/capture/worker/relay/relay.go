@@ -19,6 +19,7 @@ import (
 
 	"github.com/debugsidecar/debugsidecar/sidecar/capture/source"
 	"github.com/debugsidecar/debugsidecar/sidecar/capture/wire"
+	"github.com/debugsidecar/debugsidecar/sidecar/capture/worker/trust"
 )
 
 // maxRedirects is how many are followed.
@@ -43,11 +44,11 @@ func (e *Error) Unwrap() error { return e.Err }
 // Start requests the stream and returns when its headers are there. A server
 // that is silent for longer than timeout has stalled; then the pipe ends. The
 // relay ends with ctx, with the stream, or when nobody reads the pipe any more.
-func Start(ctx context.Context, u *url.URL, timeout time.Duration) (*Relay, error) {
+func Start(ctx context.Context, u *url.URL, t trust.Trust, timeout time.Duration) (*Relay, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	response, err := get(ctx, u, timeout)
+	response, err := get(ctx, u, t, timeout)
 	if err != nil {
-		err = explain(ctx, err)
+		err = Explain(ctx, err)
 		cancel(nil)
 		return nil, err
 	}
@@ -69,7 +70,7 @@ func Start(ctx context.Context, u *url.URL, timeout time.Duration) (*Relay, erro
 		if err == nil && !body.some.Load() {
 			err = &Error{wire.Camera, errors.New("the server sent nothing")}
 		}
-		relay.end = explain(ctx, err)
+		relay.end = Explain(ctx, err)
 		w.Close()
 		close(relay.done)
 	}()
@@ -91,7 +92,7 @@ var (
 	errRedirects = errors.New("the server redirects too often")
 )
 
-func get(ctx context.Context, u *url.URL, timeout time.Duration) (*http.Response, error) {
+func get(ctx context.Context, u *url.URL, t trust.Trust, timeout time.Duration) (*http.Response, error) {
 	dialer := &net.Dialer{
 		Timeout: timeout,
 		Control: func(_, address string, _ syscall.RawConn) error { return source.Control(address) },
@@ -99,7 +100,7 @@ func get(ctx context.Context, u *url.URL, timeout time.Duration) (*http.Response
 	client := &http.Client{
 		// No proxy from the environment: it would do the resolving.
 		Transport: &http.Transport{
-			DialContext: dialer.DialContext, DisableKeepAlives: true,
+			DialContext: dialer.DialContext, DisableKeepAlives: true, TLSClientConfig: t.Config(""),
 			TLSHandshakeTimeout: timeout, ResponseHeaderTimeout: timeout,
 		},
 		CheckRedirect: func(r *http.Request, via []*http.Request) error {
@@ -136,9 +137,9 @@ func get(ctx context.Context, u *url.URL, timeout time.Duration) (*http.Response
 	return response, nil
 }
 
-// explain finds an error's cause. The text of net/http has the URL in it, so
+// Explain finds an error's cause. The text of net/http has the URL in it, so
 // only what is inside is kept.
-func explain(ctx context.Context, err error) error {
+func Explain(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -150,6 +151,9 @@ func explain(ctx context.Context, err error) error {
 	}
 	if errors.Is(context.Cause(ctx), errSilent) {
 		return &Error{wire.Camera, errSilent}
+	}
+	if cause, why, ok := trust.Explain(err); ok {
+		return &Error{cause, why}
 	}
 	if errors.Is(err, source.ErrAddress) {
 		return &Error{wire.Refused, err}
@@ -164,7 +168,7 @@ func explain(ctx context.Context, err error) error {
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ECONNRESET), errors.Is(err, errRedirects):
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 	default:
-		err = fmt.Errorf("the server does not speak proper HTTP: %w", err)
+		err = fmt.Errorf("the server does not speak the protocol: %w", err)
 	}
 	return &Error{wire.Camera, err}
 }

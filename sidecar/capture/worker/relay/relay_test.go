@@ -18,6 +18,7 @@ import (
 
 	"github.com/debugsidecar/debugsidecar/sidecar/capture/wire"
 	"github.com/debugsidecar/debugsidecar/sidecar/capture/worker/relay"
+	"github.com/debugsidecar/debugsidecar/sidecar/capture/worker/trust"
 )
 
 const generous = 30 * time.Second
@@ -30,7 +31,7 @@ func fetch(t *testing.T, target string, timeout time.Duration) (string, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := relay.Start(context.Background(), u, timeout)
+	r, err := relay.Start(context.Background(), u, trust.Trust{}, timeout)
 	if err != nil {
 		return "", err
 	}
@@ -186,7 +187,7 @@ func TestRelayEndsWhenNobodyReads(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := relay.Start(context.Background(), u, generous)
+	r, err := relay.Start(context.Background(), u, trust.Trust{}, generous)
 	if err != nil {
 		t.Fatal(err)
 	}
