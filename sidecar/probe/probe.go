@@ -53,7 +53,9 @@ func Run(g *guard.Guard, o Options, version string, log *slog.Logger, out io.Wri
 	p := &Probe{options: &o, log: log, guard: g, version: version, raised: raised{}}
 	p.wall = clock.SampleWall()
 	defer func() { err = errors.Join(err, p.close()) }()
-	p.sources = openSources(&o, log)
+	if p.sources = openSourcesUntil(g.Context(), &o, log); p.sources == nil {
+		return nil
+	}
 	p.watch = newWatch(&o, p.sources, p.wallTime)
 	if err := p.open(out); err != nil {
 		return err

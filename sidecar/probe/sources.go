@@ -70,6 +70,22 @@ func openSources(o *Options, log *slog.Logger) *sources {
 	return s
 }
 
+// openSourcesUntil returns nil when ctx ends before the sources are open. On a
+// machine that is short of CPU the kernel takes tens of seconds to verify the
+// programs, and nobody waits for what is not needed any more.
+func openSourcesUntil(ctx context.Context, o *Options, log *slog.Logger) *sources {
+	opened := make(chan *sources, 1)
+	go func() { opened <- openSources(o, log) }()
+	select {
+	case s := <-opened:
+		return s
+	case <-ctx.Done():
+		// Mostly the process ends first, and the kernel closes them.
+		go func() { _ = (<-opened).close() }()
+		return nil
+	}
+}
+
 // tier is the best one that was got.
 func (s *sources) tier() bpf.Tier {
 	if s.tap != nil || s.perStream() {

@@ -1,6 +1,7 @@
 package probe_test
 
 import (
+	"errors"
 	"net/http"
 	"os"
 	"os/exec"
@@ -204,6 +205,49 @@ func TestSecondSignalEndsItAtOnce(t *testing.T) {
 			return false
 		}
 	})
+}
+
+// While the kernel still verifies programs, which takes long on a busy machine,
+// nobody has to wait for that.
+func TestItEndsWhileItStarts(t *testing.T) {
+	needsNamespace(t)
+	for range 40 {
+		busy := exec.Command("sh", "-c", "while :; do :; done")
+		busy.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+		if err := busy.Start(); err != nil {
+			t.Fatal(err)
+		}
+		defer func() {
+			_ = busy.Process.Kill()
+			_ = busy.Wait() // it was killed
+		}()
+	}
+	cmd := exec.Command(program, "video-probe", "--listen", "127.0.0.1:0", "--inside", "127.0.0.1:0", "--run-dir", t.TempDir())
+	out := &lines{}
+	cmd.Stdout, cmd.Stderr = out, out
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	time.Sleep(3 * time.Second)
+	if strings.Contains(out.String(), "watching") {
+		t.Log("this machine is too fast: it had started")
+	}
+	began := time.Now()
+	_ = cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case err := <-ended:
+		t.Logf("it ended after %v: %v", time.Since(began).Round(10*time.Millisecond), err)
+		if exit := (*exec.ExitError)(nil); err != nil && (!errors.As(err, &exit) || exit.ExitCode() >= 0) {
+			t.Errorf("it ended with %v:\n%s", err, out)
+		}
+	case <-time.After(endsWithin / 2):
+		_ = cmd.Process.Kill()
+		t.Errorf("it did not end within %v:\n%s", endsWithin/2, out)
+		<-ended
+	}
 }
 
 // What the administrator set wrongly, or a volume that is missing, costs what
