@@ -3,16 +3,16 @@ package cluster
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"regexp"
-	"strconv"
 	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
+	"github.com/debugsidecar/debugsidecar/kubectl-debugsidecar/live/ask"
 	"github.com/debugsidecar/debugsidecar/webhook/inject"
 	"github.com/debugsidecar/debugsidecar/webhook/inject/profile"
 )
@@ -147,10 +147,9 @@ func (c *client) askAll(ctx context.Context, rows []row) {
 func (c *client) ask(ctx context.Context, r *row) (word, why string) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	body, err := c.core.RESTClient().Get().Namespace(r.Namespace).Resource("pods").
-		Name(r.Pod + ":" + strconv.Itoa(int(r.port))).SubResource("proxy").Suffix("metrics").Stream(ctx)
+	body, _, err := c.sidecars.Metrics(ctx, r.Namespace, r.Pod, r.port)
 	switch {
-	case apierrors.IsForbidden(err):
+	case errors.Is(err, ask.ErrForbidden):
 		return "", "you may not get pods/proxy"
 	case err != nil:
 		return "", "the sidecar does not answer: " + clean(err.Error())
