@@ -13,6 +13,7 @@ import (
 	"github.com/debugsidecar/debugsidecar/kubectl-debugsidecar/debug"
 	"github.com/debugsidecar/debugsidecar/kubectl-debugsidecar/live"
 	"github.com/debugsidecar/debugsidecar/kubectl-debugsidecar/offline"
+	"github.com/debugsidecar/debugsidecar/kubectl-debugsidecar/sessions"
 )
 
 func main() {
@@ -21,5 +22,5 @@ func main() {
 }
 
 func commands(streams genericiooptions.IOStreams) []*cobra.Command {
-	return slices.Concat([]*cobra.Command{debug.Command(streams)}, cluster.Commands(streams), live.Commands(streams))
+	return slices.Concat([]*cobra.Command{debug.Command(streams), sessions.Command(streams)}, cluster.Commands(streams), live.Commands(streams))
 }

@@ -162,7 +162,8 @@ func howEnded(t *corev1.ContainerStateTerminated) string {
 }
 
 func reasonAndMessage(reason, message string) string {
-	if message == "" {
+	// A kubelet's message has lines, at most 4 KiB of them.
+	if message = strings.Join(strings.Fields(message), " "); message == "" {
 		return Text(reason)
 	}
 	return Text(reason + ": " + message)
