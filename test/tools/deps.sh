@@ -10,6 +10,7 @@
 #   deps.sh video  the same, and the cameras that tests play: GStreamer's RTSP
 #                  server and ffmpeg
 #   deps.sh page   also a browser
+#   deps.sh debug  also a terminal that tests type into
 #   deps.sh bench  also the peers of benchmarks: bpftrace, tini
 set -euo pipefail
 
@@ -44,6 +45,9 @@ if [[ " $* " == *" video "* ]]; then
 fi
 if [[ " $* " == *" page "* ]]; then
 	has chromium || has google-chrome || wanted+=(chromium)
+fi
+if [[ " $* " == *" debug "* ]]; then
+	has tmux || wanted+=(tmux)
 fi
 if [[ " $* " == *" bench "* ]]; then
 	has bpftrace || wanted+=(bpftrace)
