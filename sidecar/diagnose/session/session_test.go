@@ -95,6 +95,44 @@ var programs = map[string]func() error{
 		_, _ = os.Stdin.Read(make([]byte, 1))
 		return nil
 	},
+	// has two terminals, one of which was stopped, and tells.
+	"tell": func() error {
+		if err := podtest.Enter(true); err != nil {
+			return err
+		}
+		if err := unix.Mount("devpts", "/dev/pts", "devpts", 0, "newinstance,ptmxmode=0666"); err != nil {
+			return err
+		}
+		var masters [2]int
+		for i := range masters {
+			fd, err := unix.Open("/dev/pts/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
+			if err != nil {
+				return err
+			}
+			if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
+				return err
+			}
+			masters[i] = fd
+		}
+		slave, err := unix.Open("/dev/pts/1", unix.O_RDWR|unix.O_NOCTTY, 0)
+		if err != nil {
+			return err
+		}
+		if err := unix.IoctlSetInt(slave, unix.TCXONC, unix.TCOOFF); err != nil {
+			return err
+		}
+		self, err := Look()
+		if err != nil {
+			return err
+		}
+		self.Tell("the end is near")
+		for _, fd := range masters {
+			b := make([]byte, 100)
+			n, err := unix.Read(fd, b)
+			fmt.Printf("read %q %v\n", b[:max(n, 0)], err)
+		}
+		return nil
+	},
 	"look": func() error {
 		self, err := Look()
 		fmt.Println("first", self.First(), err)
@@ -246,6 +284,15 @@ func TestTheEndIsOursAloneInAPodThatSharesItsProcesses(t *testing.T) {
 			}
 		})
 	}
+}
+
+// One that is stopped (Ctrl-S) neither blocks nor gets it.
+func TestAllTerminalsOfTheContainerAreTold(t *testing.T) {
+	pod := podtest.New(t)
+	p := prepare(t, "tell")
+	pod.Start(t, "x", p.Cmd)
+	p.line(t, `read "\r\r\n[debugsidecar] the end is near\r\r\n" <nil>`)
+	p.line(t, `read "" resource temporarily unavailable`)
 }
 
 // On a machine, or below a shell of the session, all around us is not ours.
