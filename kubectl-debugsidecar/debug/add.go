@@ -3,6 +3,7 @@ package debug
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -48,19 +49,20 @@ func (r *request) plan(ctx context.Context, pod *corev1.Pod) (*shape.Plan, error
 		return nil, err
 	}
 	for i := range p.Candidates {
-		r.complete(&p.Candidates[i])
+		complete((*corev1.Container)(&p.Candidates[i].Container.EphemeralContainerCommon), p.Candidates[i].Profile)
 	}
 	for i := range p.Refused {
-		r.complete(&p.Refused[i].Candidate)
+		complete((*corev1.Container)(&p.Refused[i].Container.EphemeralContainerCommon), p.Refused[i].Profile)
 	}
 	return p, nil
 }
 
-func (r *request) complete(c *shape.Candidate) {
-	c.Container.Env = append(c.Container.Env, corev1.EnvVar{Name: profileVar, Value: string(c.Profile)})
+// complete adds what this command needs to a debug container.
+func complete(c *corev1.Container, profile shape.Profile) {
+	c.Env = append(c.Env, corev1.EnvVar{Name: profileVar, Value: string(profile)})
 	// What is piped in has an end, and the program is to see it. A terminal may come
 	// back.
-	c.Container.StdinOnce = c.Container.Stdin && !c.Container.TTY
+	c.StdinOnce = c.Stdin && !c.TTY
 }
 
 // same finds the debug container that an earlier, same request added, if it lives.
@@ -73,7 +75,7 @@ func (r *request) same(pod *corev1.Pod, now time.Time) *session.Session {
 			continue
 		}
 		for j := range pod.Spec.EphemeralContainers {
-			if c := &pod.Spec.EphemeralContainers[j]; c.Name == s.Container && r.matches(c) {
+			if c := &pod.Spec.EphemeralContainers[j]; c.Name == s.Container && r.matches((*corev1.Container)(&c.EphemeralContainerCommon), c.TargetContainerName) {
 				return s
 			}
 		}
@@ -81,10 +83,10 @@ func (r *request) same(pod *corev1.Pod, now time.Time) *session.Session {
 	return nil
 }
 
-func (r *request) matches(c *corev1.EphemeralContainer) bool {
+func (r *request) matches(c *corev1.Container, target string) bool {
 	command, args := shape.Command(r.shape.Foreign, r.shape.Command)
 	profile := envOf(c.Env, profileVar)
-	return c.TargetContainerName == r.shape.Target && sameImage(r.shape.Image, c.Image) &&
+	return target == r.shape.Target && sameImage(r.shape.Image, c.Image) &&
 		c.Stdin == r.shape.Stdin && c.TTY == r.shape.TTY &&
 		slices.Equal(c.Command, command) && slices.Equal(c.Args, args) &&
 		profile != "" && (r.shape.Profile == "" || string(r.shape.Profile) == profile)
@@ -101,12 +103,13 @@ func envOf(env []corev1.EnvVar, name string) string {
 
 // added is what became of a request.
 type added struct {
-	pod       *corev1.Pod
-	candidate *shape.Candidate
-	plan      *shape.Plan
+	pod *corev1.Pod
+	*rung
+	notes    []string
+	pullNote string
 	// lower are the profiles that were tried before and denied.
 	lower []denial
-	// before is the one that was there already; then there is no candidate.
+	// before is the one that was there already; then there is no rung.
 	before *session.Session
 }
 
@@ -145,89 +148,53 @@ func (c *client) again(ctx context.Context, pod *corev1.Pod) (*corev1.Pod, error
 }
 
 func (c *client) addTo(ctx context.Context, pod *corev1.Pod, r *request, dryRun bool) (*added, error) {
-	plan, err := r.plan(ctx, pod)
+	ladder, plan, err := c.ladder(ctx, pod, r)
 	if err != nil {
 		return nil, err
 	}
-	var tried []denial
-	try := func(candidate *shape.Candidate, dry bool, known []string) (*added, error) {
-		c.warnings.take()
-		answer, err := c.update(ctx, pod, candidate, dry)
-		if err == nil {
-			return &added{pod: answer, candidate: candidate, plan: plan, lower: tried}, nil
-		}
-		if !isDenied(err) {
-			return nil, explain(err, pod)
-		}
-		lines := known
-		if len(lines) == 0 {
-			lines = denialLines(err)
-		}
-		tried = append(tried, denial{candidate.Profile, lines})
-		return nil, nil
-	}
-	for i := range plan.Refused {
-		// Of these it is known that they are refused, unless the cluster exempts
-		// someone; a dry run knows that, and is asked only for what was named, or where
-		// there is no other way.
-		refused := &plan.Refused[i]
-		lines := predicted(refused.Denials)
-		if r.shape.Profile == "" && len(plan.Candidates) > 0 {
-			tried = append(tried, denial{refused.Profile, lines})
-			continue
-		}
-		a, err := try(&refused.Candidate, true, lines)
-		if err != nil {
-			return nil, err
-		}
-		if a != nil {
-			if dryRun {
-				return a, nil
+	a, err := c.climb(ladder, r.shape.Profile != "", dryRun)
+	if d, ok := errors.AsType[*denied](err); ok {
+		d.what, d.asked = "nothing was added to pod "+pod.Name, r.shape.Profile
+		if r.shape.Profile != "" {
+			lower := *r
+			lower.shape.Profile = ""
+			if ladder, _, err = c.ladder(ctx, pod, &lower); err != nil {
+				return nil, err
 			}
-			if a, err = try(&refused.Candidate, false, nil); a != nil || err != nil {
-				return a, err
+			if err := d.passing(ladder); err != nil {
+				return nil, explain(err, pod)
 			}
 		}
+		return nil, d
 	}
-	for i := range plan.Candidates {
-		a, err := try(&plan.Candidates[i], dryRun, nil)
-		if a != nil || err != nil {
-			return a, err
-		}
+	if err != nil {
+		return nil, explain(err, pod)
 	}
-	d := &denied{pod: pod.Name, asked: r.shape.Profile, denials: tried}
-	if r.shape.Profile != "" {
-		if err := c.passing(ctx, pod, r, d); err != nil {
-			return nil, err
-		}
-	}
-	return nil, d
+	a.notes, a.pullNote = plan.Notes, plan.PullNote
+	return a, nil
 }
 
-// passing finds the highest lower profile that would pass, by dry runs.
-func (c *client) passing(ctx context.Context, pod *corev1.Pod, r *request, d *denied) error {
-	lower := *r
-	lower.shape.Profile = ""
-	plan, err := lower.plan(ctx, pod)
+// ladder is how the container of each profile is added to a pod.
+func (c *client) ladder(ctx context.Context, pod *corev1.Pod, r *request) ([]rung, *shape.Plan, error) {
+	plan, err := r.plan(ctx, pod)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	below := slices.Index(shape.Profiles(), r.shape.Profile)
+	var ladder []rung
+	step := func(candidate *shape.Candidate, denials []shape.Denial) {
+		ladder = append(ladder, rung{
+			profile: candidate.Profile, container: candidate.Container.Name, image: candidate.Container.Image,
+			leavesOut: candidate.LeavesOut, known: predicted(denials),
+			put: func(dry bool) (*corev1.Pod, error) { return c.update(ctx, pod, candidate, dry) },
+		})
+	}
+	for i := range plan.Refused {
+		step(&plan.Refused[i].Candidate, plan.Refused[i].Denials)
+	}
 	for i := range plan.Candidates {
-		candidate := &plan.Candidates[i]
-		if slices.Index(shape.Profiles(), candidate.Profile) >= below {
-			continue
-		}
-		_, err := c.update(ctx, pod, candidate, true)
-		switch {
-		case err == nil:
-			d.passes, d.leavesOut = candidate.Profile, candidate.LeavesOut
-			return nil
-		case !isDenied(err):
-			return explain(err, pod)
-		}
+		step(&plan.Candidates[i], nil)
 	}
-	return nil
+	return ladder, plan, nil
 }
 
 func (c *client) update(ctx context.Context, pod *corev1.Pod, candidate *shape.Candidate, dry bool) (*corev1.Pod, error) {

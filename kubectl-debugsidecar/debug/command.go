@@ -39,6 +39,7 @@ type options struct {
 	fresh           bool
 	stdin           bool
 	allowTerminated bool
+	runInit         bool
 	dryRun          string
 	output          string
 	reason, ticket  string
@@ -99,6 +100,7 @@ goes back into the one that is there.`,
 	f.BoolVar(&o.fresh, "new", false, "add one even if there is one of the same request")
 	f.BoolVarP(&o.stdin, "stdin", "i", false, "pass standard input on, where it is not a terminal")
 	f.BoolVar(&o.allowTerminated, "allow-terminated", false, "debug a copy of a pod that has ended or crashes again and again")
+	f.BoolVar(&o.runInit, "run-init", false, "with --allow-terminated: the pod's init containers run in the copy, too")
 	f.StringVar(&o.dryRun, "dry-run", "", "client or server: show what would be added, and add nothing")
 	f.StringVarP(&o.output, "output", "o", "", "format: json or yaml, with --dry-run; json with --detach")
 	f.StringVar(&o.reason, "reason", "", "why, for the record")
@@ -179,6 +181,9 @@ func (o *options) check(c *cobra.Command) error {
 	}
 	if o.attach && len(o.command) > 0 {
 		errs = append(errs, errors.New("--attach adds nothing, so a command has no meaning"))
+	}
+	if o.runInit && !o.allowTerminated {
+		errs = append(errs, errors.New("--run-init takes --allow-terminated"))
 	}
 	if o.noTTL && o.ttlSet {
 		errs = append(errs, errors.New("it is either --ttl or --no-ttl"))

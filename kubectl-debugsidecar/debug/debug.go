@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -11,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/debugsidecar/debugsidecar/kubectl-debugsidecar/debug/copy"
 	"github.com/debugsidecar/debugsidecar/kubectl-debugsidecar/debug/shape"
 	"github.com/debugsidecar/debugsidecar/webhook/session"
 )
@@ -26,6 +28,8 @@ type facts struct {
 	pod       *corev1.Pod
 	settings  settings
 	namespace shape.Namespace
+	// neighbours are read for a copy alone.
+	neighbours *copy.Neighbours
 }
 
 func (o *options) gather(ctx context.Context, c *client, namespace string) (*facts, error) {
@@ -107,11 +111,11 @@ func (o *options) debug(ctx context.Context, c *client, namespace string) error 
 	}
 	starting, stop := context.WithTimeout(ctx, o.timeout)
 	defer stop()
-	events := c.watchEvents(starting, f.pod, (&debugger{container: r.shape.Name}).path())
+	events := c.watchEvents(starting, f.pod, "spec.ephemeralContainers{"+r.shape.Name+"}")
 	a, err := c.add(starting, f.pod, r, false)
 	if t, ok := errors.AsType[*terminated](err); ok && o.allowTerminated {
 		note(o.streams.ErrOut, "%s", t.text)
-		return o.debugCopy(ctx, c, f, r)
+		return o.debugCopy(ctx, starting, c, f, r)
 	}
 	if err != nil {
 		return err
@@ -195,7 +199,7 @@ func (o *options) told(c *client, r *request, a *added) *debugger {
 		note(out, "warning: %s", w)
 	}
 	if a.before != nil {
-		note(out, "back in %s, which %s; --new adds another", a.before.Container, whose(a.before))
+		note(out, "back in %s%s; --new adds another", a.before.Container, whose(a.before))
 		return &debugger{pod: a.pod, container: a.before.Container, foreign: r.shape.Foreign}
 	}
 	for _, d := range a.lower {
@@ -203,31 +207,42 @@ func (o *options) told(c *client, r *request, a *added) *debugger {
 	}
 	until := "without an end"
 	if r.shape.TTL > 0 {
-		until = "for " + r.shape.TTL.String()
+		until = "for " + spoken(r.shape.TTL)
 	}
-	note(out, "%s beside %s: profile %s, %s, %s", a.candidate.Container.Name, r.shape.Target, a.candidate.Profile, a.candidate.Container.Image, until)
-	for _, l := range a.candidate.LeavesOut {
+	note(out, "%s beside %s: profile %s, %s, %s", a.container, r.shape.Target, a.profile, a.image, until)
+	for _, l := range a.leavesOut {
 		note(out, "  without: %s", l)
 	}
-	if o.verbose {
-		for _, n := range a.plan.Notes {
+	if o.verbose || o.dryRun != "" {
+		for _, n := range a.notes {
 			note(out, "  %s", n)
 		}
 	}
-	return &debugger{pod: a.pod, container: a.candidate.Container.Name, pullNote: a.plan.PullNote, foreign: r.shape.Foreign, added: true}
+	return &debugger{pod: a.pod, container: a.container, pullNote: a.pullNote, foreign: r.shape.Foreign, added: true}
 }
 
-// whose says who began a session, and until when it lasts.
+// spoken is a duration without what is nought at its end.
+func spoken(d time.Duration) string {
+	text := d.String()
+	for _, nought := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(text, nought) {
+			text = text[:len(text)-2]
+		}
+	}
+	return text
+}
+
+// whose says who began a session, and until when it lasts, as far as that is known.
 func whose(s *session.Session) string {
-	text := "was here"
+	text := ""
 	if s.User != "" {
-		text = s.User + " began"
+		text = ", which " + s.User + " began"
 		if !s.Since.IsZero() {
 			text += " at " + s.Since.Local().Format(time.TimeOnly)
 		}
 	}
 	if !s.Until.IsZero() {
-		text += " and which ends at " + s.Until.Local().Format(time.TimeOnly)
+		text += ", until " + s.Until.Local().Format(time.TimeOnly)
 	}
 	return text
 }
@@ -241,23 +256,43 @@ func (o *options) reattach(ctx context.Context, c *client, pod *corev1.Pod) erro
 			continue
 		}
 		found = append(found, s)
-		choices = append(choices, choice{s.Container, fmt.Sprintf("%s  %s, beside %s, %s", s.Container, s.State, s.Target, whose(&s))})
+		choices = append(choices, choice{s.Container, fmt.Sprintf("%s  %s, beside %s%s", s.Container, s.State, s.Target, whose(&s))})
 	}
 	if len(found) == 0 {
+		if copies, err := c.copiesOf(ctx, pod); err == nil && len(copies) > 0 && pod.Labels[session.CopyOfLabel] == "" {
+			var choices []choice
+			for i := range copies {
+				choices = append(choices, choice{copies[i].Name, describe(&copies[i], time.Now())})
+			}
+			i, err := o.choose(ctx, fmt.Sprintf("pod %s has %d copies", pod.Name, len(copies)), "their names instead of the pod's", choices)
+			if err != nil {
+				return err
+			}
+			return o.reattach(ctx, c, &copies[i])
+		}
 		which := "pod " + pod.Name
 		if o.container != "" {
 			which = fmt.Sprintf("container %s of pod %s", o.container, pod.Name)
 		}
 		return fmt.Errorf("there is no debug container that runs for %s; without --attach one is added", which)
 	}
+	// One that runs is meant, if there is one.
+	if slices.ContainsFunc(found, isRunning) {
+		choices = slices.DeleteFunc(choices, func(c choice) bool {
+			return !slices.ContainsFunc(found, func(s session.Session) bool { return s.Container == c.name && isRunning(s) })
+		})
+		found = slices.DeleteFunc(found, func(s session.Session) bool { return !isRunning(s) })
+	}
 	i, err := o.choose(ctx, fmt.Sprintf("pod %s has %d debug containers", pod.Name, len(found)), "-c", choices)
 	if err != nil {
 		return err
 	}
 	s := &found[i]
-	note(o.streams.ErrOut, "back in %s, which %s", s.Container, whose(s))
+	note(o.streams.ErrOut, "back in %s%s", s.Container, whose(s))
 	d := &debugger{pod: pod, container: s.Container, isCopy: s.IsCopy, foreign: true}
 	starting, stop := context.WithTimeout(ctx, o.timeout)
 	defer stop()
 	return o.enter(ctx, starting, c, d, "", nil)
 }
+
+func isRunning(s session.Session) bool { return s.State == session.Running }

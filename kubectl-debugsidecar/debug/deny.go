@@ -29,7 +29,8 @@ func lacksRight(err error) bool {
 
 // denied is a request that policies refuse. Nothing was added.
 type denied struct {
-	pod string
+	// what was not done.
+	what string
 	// asked is empty if the profile was chosen automatically.
 	asked   shape.Profile
 	denials []denial
@@ -48,7 +49,7 @@ type denial struct {
 
 func (d *denied) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "nothing was added to pod %s: ", d.pod)
+	fmt.Fprintf(&b, "%s: ", d.what)
 	switch {
 	case d.asked != "":
 		fmt.Fprintf(&b, "profile %s is denied", d.asked)

@@ -87,7 +87,8 @@ const allowed = "ask for the role of debugging (see docs/debug.md, \"What it tak
 // first.
 func (c *client) podsOf(ctx context.Context, namespace string, r named) ([]corev1.Pod, error) {
 	what := r.workload.kind + "/" + r.name
-	data, err := c.core.RESTClient().Get().AbsPath(r.workload.path, "namespaces", namespace, r.workload.many, r.name).Do(ctx).Raw()
+	data, err := c.core.RESTClient().Get().AbsPath(r.workload.path, "namespaces", namespace, r.workload.many, r.name).
+		SetHeader("Accept", "application/json").Do(ctx).Raw()
 	switch {
 	case apierrors.IsNotFound(err):
 		return nil, fmt.Errorf("there is no %s in namespace %s", what, namespace)

@@ -41,6 +41,9 @@ func standingOf(pod *corev1.Pod, container string) standing {
 	case pod.DeletionTimestamp != nil:
 		return standing{phase: stuck, text: fmt.Sprintf("pod %s is being deleted", pod.Name), fix: "debug the pod that replaces it"}
 	case status != nil && status.State.Waiting != nil:
+		if s := beforeIt(pod, status); s != nil {
+			return *s
+		}
 		return waitingFor(status, image)
 	case pod.Spec.NodeName == "":
 		return standing{text: "a node: " + unscheduled(pod)}
@@ -48,17 +51,34 @@ func standingOf(pod *corev1.Pod, container string) standing {
 	return standing{text: "the kubelet of node " + pod.Spec.NodeName}
 }
 
+// beforeIt judges what has to run before a container, as in a copy.
+func beforeIt(pod *corev1.Pod, status *corev1.ContainerStatus) *standing {
+	if status.State.Waiting.Reason != "PodInitializing" {
+		return nil
+	}
+	for i := range pod.Status.InitContainerStatuses {
+		first := &pod.Status.InitContainerStatuses[i]
+		if first.State.Waiting == nil || first.State.Waiting.Reason == "PodInitializing" {
+			continue
+		}
+		s := waitingFor(first, imageOf(pod, first.Name))
+		s.text = "container " + first.Name + ": " + s.text
+		return &s
+	}
+	return nil
+}
+
 // waitingFor judges a reason for which a container waits.
 func waitingFor(status *corev1.ContainerStatus, image string) standing {
 	w := status.State.Waiting
-	message := session.Text(w.Message)
+	message := long(w.Message)
 	s := standing{status: status, phase: stuck}
 	switch w.Reason {
 	case "", "ContainerCreating", "PodInitializing":
 		s.phase, s.text = waiting, "its start"
 		return s
 	case "ErrImagePull", "ImagePullBackOff":
-		s.text = fmt.Sprintf("image %s can't be pulled: %s", image, message)
+		s.text = fmt.Sprintf("image %s can't be pulled: %s", image, strings.TrimPrefix(message, fmt.Sprintf("Back-off pulling image %q: ErrImagePull: ", image)))
 		s.fix = "check its name and tag, and whether the node may pull it (imagePullSecrets of the pod)"
 		if w.Reason == "ErrImagePull" && !final(w.Message) {
 			s.phase = waiting // the kubelet tries again
@@ -87,6 +107,19 @@ func waitingFor(status *corev1.ContainerStatus, image string) standing {
 		s.phase, s.text = waiting, w.Reason+": "+message
 	}
 	return s
+}
+
+// maxMessage is how much is shown of what a kubelet says: images and registries
+// have a part in it.
+const maxMessage = 1024
+
+// long is a text for people, with its end, where a chain of errors has its cause.
+func long(text string) string {
+	text = printable(text)
+	if len(text) > maxMessage {
+		text = printable(text[:maxMessage/2]) + " ... " + printable(text[len(text)-maxMessage/2:])
+	}
+	return text
 }
 
 // final says whether another try would give the same: the registry answered, and

@@ -47,13 +47,18 @@ func (o *options) report(d *debugger) error {
 	return o.print(r)
 }
 
+// shown is what is added to a pod.
+type shown struct {
+	metav1.TypeMeta `json:",inline"`
+	Metadata        map[string]string `json:"metadata"`
+	Spec            struct {
+		EphemeralContainers []corev1.EphemeralContainer `json:"ephemeralContainers"`
+	} `json:"spec"`
+}
+
 // show prints what would be added: as this program makes it, or as the API server
 // and its webhooks would have it.
 func (o *options) show(ctx context.Context, c *client, f *facts, r *request) error {
-	pod := &corev1.Pod{
-		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
-		ObjectMeta: metav1.ObjectMeta{Namespace: f.pod.Namespace, Name: f.pod.Name},
-	}
 	err := c.canBeAdded(f.pod, r.shape.Target)
 	if t, ok := errors.AsType[*terminated](err); ok && o.allowTerminated {
 		note(o.streams.ErrOut, "%s", t.text)
@@ -68,28 +73,31 @@ func (o *options) show(ctx context.Context, c *client, f *facts, r *request) err
 			return err
 		}
 	} else {
-		plan, err := r.plan(ctx, f.pod)
+		ladder, plan, err := c.ladder(ctx, f.pod, r)
 		if err != nil {
 			return err
 		}
-		a = &added{pod: f.pod, plan: plan}
-		for i := range plan.Refused {
-			a.lower = append(a.lower, denial{plan.Refused[i].Profile, predicted(plan.Refused[i].Denials)})
+		if a, err = atHome(ladder, "nothing can be added to pod "+f.pod.Name, r.shape.Profile); err != nil {
+			return err
 		}
-		if len(plan.Candidates) == 0 {
-			return &denied{pod: f.pod.Name, asked: r.shape.Profile, denials: a.lower, notAsked: true}
+		a.notes, a.pod = plan.Notes, f.pod.DeepCopy()
+		for i := range plan.Candidates {
+			if c := &plan.Candidates[i]; c.Profile == a.profile {
+				a.pod.Spec.EphemeralContainers = append(a.pod.Spec.EphemeralContainers, c.Container)
+			}
 		}
-		a.candidate = &plan.Candidates[0]
-		a.pod = f.pod.DeepCopy()
-		a.pod.Spec.EphemeralContainers = append(a.pod.Spec.EphemeralContainers, a.candidate.Container)
 	}
 	o.told(c, r, a)
+	s := shown{
+		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
+		Metadata: map[string]string{"namespace": f.pod.Namespace, "name": f.pod.Name},
+	}
 	for i := range a.pod.Spec.EphemeralContainers {
 		if c := &a.pod.Spec.EphemeralContainers[i]; c.Name == r.shape.Name {
-			pod.Spec.EphemeralContainers = append(pod.Spec.EphemeralContainers, *c)
+			s.Spec.EphemeralContainers = append(s.Spec.EphemeralContainers, *c)
 		}
 	}
-	return o.print(pod)
+	return o.print(s)
 }
 
 // print writes an object in the format that was asked for.

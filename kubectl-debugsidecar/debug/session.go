@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -164,18 +165,24 @@ func (o *options) closing(d *debugger, t *corev1.ContainerStateTerminated) error
 	if t == nil {
 		return nil
 	}
-	if t.ExitCode != 0 {
-		text := fmt.Sprintf("%s ended with status %d", d.container, t.ExitCode)
-		if t.Reason != "" && t.Reason != "Error" {
-			text += " (" + session.Text(t.Reason) + ")"
-		}
-		note(o.streams.ErrOut, "%s", text)
+	status := fmt.Sprintf("ended with status %d", t.ExitCode)
+	text := d.container + " " + status
+	if t.Reason != "" && t.Reason != "Error" && t.Reason != "Completed" {
+		text += " (" + session.Text(t.Reason) + ")"
 	}
-	for i, line := range denialLines(errors.New(t.Message)) {
-		if i == 0 {
-			note(o.streams.ErrOut, "its last words:")
-		}
-		note(o.streams.ErrOut, "  %s", line)
+	// Its termination message, which is what the program wanted to be known.
+	said := denialLines(errors.New(t.Message))
+	ours := len(said) == 1 && strings.HasSuffix(said[0], status) // our entrypoint's words
+	switch {
+	case ours && t.ExitCode != 0:
+		note(o.streams.ErrOut, "%s: %s", d.container, said[0])
+	case ours:
+	case len(said) == 1:
+		note(o.streams.ErrOut, "%s: %s", text, said[0])
+	case len(said) > 1:
+		note(o.streams.ErrOut, "%s:\n  %s", text, strings.Join(said, "\n  "))
+	case t.ExitCode != 0:
+		note(o.streams.ErrOut, "%s", text)
 	}
 	if t.ExitCode != 0 {
 		return exitStatus(t.ExitCode)

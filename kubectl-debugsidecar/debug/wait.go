@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -23,14 +24,6 @@ type debugger struct {
 	foreign bool
 	// added says that it was added by this call.
 	added bool
-}
-
-// path is the container's in the pod, as events have it.
-func (d *debugger) path() string {
-	if d.isCopy {
-		return "spec.containers{" + d.container + "}"
-	}
-	return "spec.ephemeralContainers{" + d.container + "}"
 }
 
 // begun is a container that has started, or has started and ended.
@@ -81,7 +74,7 @@ func (c *client) await(ctx context.Context, d *debugger, version string, events 
 				events = nil
 				break
 			}
-			if e.Reason == "Started" {
+			if e.Reason == "Started" && strings.HasSuffix(e.InvolvedObject.FieldPath, "{"+d.container+"}") {
 				return &begun{standing: standing{phase: running}, early: true}, nil
 			}
 			if said := sayEvent(e, imageOf(d.pod, d.container)); said != "" {
@@ -148,14 +141,15 @@ func (d *debugger) comeBack() string {
 	return fmt.Sprintf("kubectl debugsidecar debug %s -n %s -c %s --attach", d.pod.Name, d.pod.Namespace, d.container)
 }
 
-// sayEvent is what an event of the kubelet means for who waits; empty if nothing.
+// sayEvent is what an event means for who waits; empty if the pod's status says
+// it better.
 func sayEvent(e *corev1.Event, image string) string {
 	switch e.Reason {
 	case "Pulling":
 		return "image " + image + ", which is being pulled"
 	case "Pulled", "Created":
 		return "its start"
-	case "Failed", "BackOff", "FailedMount", "InspectFailed":
+	case "FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox", "FailedScheduling":
 		return session.Text(e.Message)
 	}
 	return ""

@@ -123,17 +123,19 @@ func sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// watchEvents tells the kubelet's events about a container, which is named by its
-// path in the pod, until ctx ends. Where they may not be read, there are none: they say more, but nothing
+// watchEvents tells the events of a pod, or of the container that is named by its
+// path in it, until ctx ends. Where they may not be read, there are none: they say more, but nothing
 // rests on them.
 func (c *client) watchEvents(ctx context.Context, pod *corev1.Pod, path string) <-chan *corev1.Event {
 	out := make(chan *corev1.Event, 16)
 	go func() {
 		defer close(out)
+		which := fields.Set{"involvedObject.uid": string(pod.UID)}
+		if path != "" {
+			which["involvedObject.fieldPath"] = path
+		}
 		for ctx.Err() == nil {
-			w, err := c.core.Events(pod.Namespace).Watch(ctx, metav1.ListOptions{FieldSelector: fields.Set{
-				"involvedObject.uid": string(pod.UID), "involvedObject.fieldPath": path,
-			}.AsSelector().String()})
+			w, err := c.core.Events(pod.Namespace).Watch(ctx, metav1.ListOptions{FieldSelector: which.AsSelector().String()})
 			if err != nil {
 				return
 			}
