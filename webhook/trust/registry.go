@@ -98,6 +98,7 @@ func refuseMetadata(_, address string, _ syscall.RawConn) error {
 
 var (
 	errForbidden = errors.New("forbidden")
+	errPlain     = errors.New("without TLS")
 	errTooMuch   = errors.New("the answer is too large")
 )
 
@@ -107,7 +108,9 @@ func (r *registry) permits(u *url.URL) error {
 	own := host == strings.TrimSuffix(r.host, ":443")
 	switch {
 	case u.Scheme != "https" && (u.Scheme != "http" || !r.plainHTTP || !own):
-		return fmt.Errorf("%w: %s may not be asked by %s", errForbidden, host, u.Scheme)
+		return fmt.Errorf("%w: %s may not be asked by %s", errPlain, host, u.Scheme)
+	case u.User != nil:
+		return fmt.Errorf("%w: %s with a user in its URL", errForbidden, host)
 	case own || slices.ContainsFunc(r.hosts, func(pattern string) bool { return matchHost(pattern, host) }):
 		return nil
 	}
