@@ -33,7 +33,10 @@ var (
 
 // redactor takes secrets out of text: what looks like one, and those whose value
 // is known from an environment or a file.
-type redactor struct{ values []string }
+type redactor struct {
+	values  []string
+	replace *strings.Replacer // of the values; nil before ready
+}
 
 // minSecret is the least length of a value that is looked for everywhere; shorter
 // ones are in every second word.
@@ -78,11 +81,16 @@ func (r *redactor) ready() {
 		}
 		return strings.Compare(a, b)
 	})
+	var pairs []string
+	for _, value := range r.values {
+		pairs = append(pairs, value, masked)
+	}
+	r.replace = strings.NewReplacer(pairs...) // one pass, however many there are
 }
 
 func (r *redactor) text(s string) string {
-	for _, value := range r.values {
-		s = strings.ReplaceAll(s, value, masked)
+	if r.replace != nil {
+		s = r.replace.Replace(s)
 	}
 	s = wellMade.ReplaceAllString(s, masked)
 	s = scheme.ReplaceAllString(s, "${1} "+masked)
