@@ -1,6 +1,7 @@
 package copy
 
 import (
+	"path"
 	"slices"
 	"strings"
 
@@ -36,6 +37,15 @@ func (m *maker) containers() {
 		m.note("%s is kept alive by sleep, which its image has to have", target.Name)
 	} else {
 		target.Command = []string{HoldPath, "debug"}
+		target.VolumeMounts = slices.DeleteFunc(target.VolumeMounts, func(v corev1.VolumeMount) bool {
+			is := path.Clean(v.MountPath) == holdDir
+			if is {
+				m.without("volume %s is not at %s in the copy, which has its own there", v.Name, holdDir)
+			}
+			return is
+		})
+		m.note("%s is the process %s in the copy, with its files under that process's /proc/PID/root; its own program does not run, but may by: kubectl exec -n %s -it %s -c %s -- %s debug -- COMMAND",
+			target.Name, HoldPath, m.pod.Namespace, m.pod.Name, target.Name, HoldPath)
 		target.VolumeMounts = append(target.VolumeMounts, corev1.VolumeMount{Name: holdName, MountPath: holdDir, ReadOnly: true})
 		spec.InitContainers = append(spec.InitContainers, m.hold())
 	}

@@ -16,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/debugsidecar/debugsidecar/kubectl-debugsidecar/debug/shape"
+	"github.com/debugsidecar/debugsidecar/webhook/session"
 )
 
 // Options are what the user asked for.
@@ -104,7 +105,12 @@ func Of(ctx context.Context, pod *corev1.Pod, n Neighbours, ns shape.Namespace, 
 func supported(pod *corev1.Pod, o *Options) error {
 	windows := pod.Spec.OS != nil && pod.Spec.OS.Name == corev1.Windows ||
 		pod.Spec.NodeSelector[corev1.LabelOSStable] == string(corev1.Windows)
+	_, isCopy := pod.Labels[session.CopyOfLabel]
+	isCopy = isCopy || slices.ContainsFunc(pod.Spec.Volumes, func(v corev1.Volume) bool { return v.Name == holdName }) ||
+		slices.ContainsFunc(slices.Concat(pod.Spec.Containers, pod.Spec.InitContainers), func(c corev1.Container) bool { return c.Name == holdName })
 	switch {
+	case isCopy:
+		return fmt.Errorf("pod %s is a copy itself; debug the pod that it is a copy of", pod.Name)
 	case windows:
 		return fmt.Errorf("pod %s is for Windows, whose containers can't share their processes, so a copy shows nothing; start its image in a pod of its own", pod.Name)
 	case pod.UID == "" || pod.Namespace == "":

@@ -210,9 +210,11 @@ func TestUnknownNeighboursTakeNothing(t *testing.T) {
 
 func TestPodsWithoutACopy(t *testing.T) {
 	for want, pod := range map[string]*corev1.Pod{
-		"for Windows":  podOf(func(p *corev1.Pod) { p.Spec.OS = &corev1.PodOS{Name: corev1.Windows} }),
-		"API server":   podOf(func(p *corev1.Pod) { p.UID = "" }),
-		"no container": podOf(func(p *corev1.Pod) { p.Spec.Containers[0].Name = "web" }),
+		"for Windows":   podOf(func(p *corev1.Pod) { p.Spec.OS = &corev1.PodOS{Name: corev1.Windows} }),
+		"API server":    podOf(func(p *corev1.Pod) { p.UID = "" }),
+		"a copy itself": podOf(func(p *corev1.Pod) { p.Labels["debugsidecar.io/copy-of"] = "x" }),
+		"is a copy":     podOf(func(p *corev1.Pod) { p.Spec.Volumes = []corev1.Volume{{Name: "debugger-hold"}} }),
+		"no container":  podOf(func(p *corev1.Pod) { p.Spec.Containers[0].Name = "web" }),
 	} {
 		if _, err := Of(t.Context(), pod, Neighbours{}, shape.Namespace{}, options()); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q", err, want)
@@ -222,5 +224,30 @@ func TestPodsWithoutACopy(t *testing.T) {
 	absent := Controller{Kind: "DaemonSet", Name: "x", Selector: &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "gpu", Operator: metav1.LabelSelectorOpDoesNotExist}}}}
 	if _, err := Of(t.Context(), podOf(), Neighbours{Controllers: []Controller{absent}}, shape.Namespace{}, options()); err == nil {
 		t.Error("a copy that a DaemonSet adopts")
+	}
+}
+
+func TestWhatIsAtThePlaceOfTheHold(t *testing.T) {
+	pod := podOf(func(p *corev1.Pod) {
+		p.Spec.Volumes = []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}}
+		p.Spec.Containers[0].VolumeMounts = []corev1.VolumeMount{{Name: "v", MountPath: "/.debugger/"}}
+	})
+	got := first(t, pod, Neighbours{}, options())
+	if mounts := got.Pod.Spec.InitContainers[1].VolumeMounts; len(mounts) != 1 || mounts[0].Name != "debugger-hold" || len(got.Pod.Spec.Volumes) != 1 {
+		t.Errorf("mounts %+v, volumes %+v", mounts, got.Pod.Spec.Volumes)
+	}
+}
+
+func TestTheDeadline(t *testing.T) {
+	o := options()
+	for ttl, want := range map[time.Duration]int64{time.Hour: 3600, time.Millisecond: 1, 1500 * time.Millisecond: 2, 100 * 366 * 24 * time.Hour: 1<<31 - 1} {
+		o.TTL = ttl
+		if got := first(t, podOf(), Neighbours{}, o).Pod.Spec.ActiveDeadlineSeconds; got == nil || *got != want {
+			t.Errorf("%s: %v, want %d", ttl, got, want)
+		}
+	}
+	o.TTL = 0
+	if got := first(t, podOf(), Neighbours{}, o).Pod.Spec.ActiveDeadlineSeconds; got != nil {
+		t.Errorf("no end: %d", *got)
 	}
 }

@@ -101,44 +101,44 @@ func pairs(of map[string]string) []string {
 	return out
 }
 
-func TestEveryCopy(t *testing.T) {
-	made := 0
-	rapid.Check(t, func(t *rapid.T) {
-		pod, n, o := genpod.Pod.Draw(t, "pod"), genNeighbours.Draw(t, "neighbours"), options()
-		ns := shape.Namespace{Known: rapid.Bool().Draw(t, "known"), Labels: map[string]string{"pod-security.kubernetes.io/enforce": rapid.SampledFrom([]string{"baseline", "restricted", "privileged"}).Draw(t, "level")}}
-		o.Target = genpod.Target(t, pod)
-		o.RunInit = rapid.Bool().Draw(t, "init")
-		if rapid.Bool().Draw(t, "sleep") {
-			o.HoldImage = ""
-		}
-		before := pod.DeepCopy()
-		p, err := Of(t.Context(), pod, n, ns, o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(before, pod); diff != "" {
-			t.Fatalf("the pod changed: %s", diff)
-		}
-		again, err := Of(t.Context(), pod.DeepCopy(), n, ns, o)
-		if diff := cmp.Diff(p, again); err != nil || diff != "" {
-			t.Fatalf("the same gave another plan: %v %s", err, diff)
-		}
-		for _, text := range slices.Concat(p.Notes, []string{p.PullNote}) {
-			checkText(t, text)
-		}
-		all := slices.Clone(p.Candidates)
-		for _, r := range p.Refused {
-			all = append(all, r.Candidate)
-		}
-		for i := range all {
-			made++
-			checkCopy(t, pod, &n, &o, &all[i])
-		}
-		checkLevel(t, pod, n, o)
-	})
-	if made == 0 {
-		t.Error("no copy was made")
+func TestEveryCopy(t *testing.T) { rapid.Check(t, everyCopy) }
+
+func FuzzEveryCopy(f *testing.F) { f.Fuzz(rapid.MakeFuzz(everyCopy)) }
+
+func everyCopy(t *rapid.T) {
+	pod, n, o := genpod.Pod.Draw(t, "pod"), genNeighbours.Draw(t, "neighbours"), options()
+	ns := shape.Namespace{Known: rapid.Bool().Draw(t, "known"), Labels: map[string]string{"pod-security.kubernetes.io/enforce": rapid.SampledFrom([]string{"baseline", "restricted", "privileged"}).Draw(t, "level")}}
+	o.Target = genpod.Target(t, pod)
+	o.RunInit = rapid.Bool().Draw(t, "init")
+	if rapid.Bool().Draw(t, "sleep") {
+		o.HoldImage = ""
 	}
+	before := pod.DeepCopy()
+	p, err := Of(t.Context(), pod, n, ns, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(before, pod); diff != "" {
+		t.Fatalf("the pod changed: %s", diff)
+	}
+	again, err := Of(t.Context(), pod.DeepCopy(), n, ns, o)
+	if diff := cmp.Diff(p, again); err != nil || diff != "" {
+		t.Fatalf("the same gave another plan: %v %s", err, diff)
+	}
+	for _, text := range slices.Concat(p.Notes, []string{p.PullNote}) {
+		checkText(t, text)
+	}
+	all := slices.Clone(p.Candidates)
+	for _, r := range p.Refused {
+		all = append(all, r.Candidate)
+	}
+	if len(all) == 0 {
+		t.Fatal("no copy was made")
+	}
+	for i := range all {
+		checkCopy(t, pod, &n, &o, &all[i])
+	}
+	checkLevel(t, pod, n, o)
 }
 
 // checkLevel fails unless a copy passes what its original passes.

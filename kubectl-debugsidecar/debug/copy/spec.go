@@ -1,6 +1,7 @@
 package copy
 
 import (
+	"math"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -20,7 +21,7 @@ func (m *maker) spec() {
 	to.RestartPolicy = corev1.RestartPolicyNever
 	to.ReadinessGates = []corev1.PodReadinessGate{{ConditionType: NeverReady}}
 	if ttl := m.options.TTL; ttl > 0 {
-		seconds := max(1, int64((ttl+time.Second-1)/time.Second))
+		seconds := min(max(1, int64((ttl+time.Second-1)/time.Second)), math.MaxInt32) // what the API takes
 		to.ActiveDeadlineSeconds = &seconds
 	}
 	to.ShareProcessNamespace = new(true)

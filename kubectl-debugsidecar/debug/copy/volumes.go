@@ -49,8 +49,6 @@ func (m *maker) share(v *corev1.Volume) (whyNot string) {
 	switch {
 	case isOurs(v.Name):
 		return "it is a sidecar's"
-	case v.Name == holdName:
-		return "the name is taken in the copy"
 	case s.PersistentVolumeClaim != nil:
 		return m.claim(v.Name, s.PersistentVolumeClaim.ClaimName)
 	case s.Ephemeral != nil:
