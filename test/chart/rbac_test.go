@@ -42,8 +42,15 @@ func TestServiceAccountMayDoWhatTheWebhookDoesAndNoMore(t *testing.T) {
 		{"watch", "", "resourcequotas", "", "", true},
 		{"update", "", "namespaces", "", "video", false},
 		{"list", "", "pods", "", "", true},
-		{"watch", "", "pods", "", "", false},
-		{"get", "", "pods", "default", "app", false},
+		{"watch", "", "pods", "", "", true},
+		{"get", "", "pods", "default", "app", true},
+		// What a policy limits to copies: test/sessions.
+		{"delete", "", "pods", "default", "app", true},
+		{"deletecollection", "", "pods", "default", "", false},
+		{"create", "", "pods", "default", "", false},
+		{"update", "", "pods", "default", "app", false},
+		{"patch", "", "pods", "default", "app", false},
+		{"create", "events.k8s.io", "events", "default", "", true},
 
 		{"update", "coordination.k8s.io", "leases", "rights", own, true},
 		{"update", "coordination.k8s.io", "leases", "rights", "somebody-elses", false},

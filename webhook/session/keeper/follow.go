@@ -17,7 +17,7 @@ import (
 )
 
 // page is how many pods' metadata are read at once.
-const page = 500
+const page = 250
 
 // follower sees the metadata of all pods go by, and keeps none.
 type follower struct {
