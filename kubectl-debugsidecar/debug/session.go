@@ -117,7 +117,7 @@ func (o *options) finish(ctx context.Context, c *client, d *debugger, screen *sc
 	}
 	waiting, stop := context.WithTimeout(ctx, patience)
 	defer stop()
-	var trouble error
+	trouble := fmt.Errorf("no answer within %s", patience)
 	for s := range c.watchPod(waiting, d.pod, "") {
 		if s.gone {
 			return failure{fmt.Errorf("pod %s was deleted", d.pod.Name)}

@@ -22,6 +22,8 @@ const (
 	// pause is between two tries to reach the API server, and between two looks
 	// where watching is not allowed.
 	pause = time.Second / 2
+	// lookWithin is how long an answer may take.
+	lookWithin = 5 * time.Second
 )
 
 // watchPod tells how a pod changes from a version on, or as it is now and from
@@ -43,28 +45,34 @@ func (c *client) watchPod(ctx context.Context, pod *corev1.Pod, version string) 
 	go func() {
 		defer close(out)
 		for ctx.Err() == nil {
+			if version == "" {
+				now := c.look(ctx, pod)
+				if !tell(now) {
+					return
+				}
+				if now.pod == nil {
+					sleep(ctx, pause)
+					continue
+				}
+				version = now.pod.ResourceVersion
+			}
 			w, err := c.core.Pods(pod.Namespace).Watch(ctx, metav1.ListOptions{
 				FieldSelector:   fields.OneTermEqualSelector(metav1.ObjectNameField, pod.Name).String(),
 				ResourceVersion: version,
 			})
-			// Without a version, it begins with what is; but says nothing of a pod that
-			// is not.
-			fresh := version == ""
-			version = ""
+			version = "" // what it brings is known then
 			switch {
 			case apierrors.IsForbidden(err):
-				c.pollPod(ctx, pod, tell)
-				return
-			case err == nil && fresh:
-				if !c.look(ctx, pod, tell) || !drain(ctx, w, tell) {
-					return
+				for tell(c.look(ctx, pod)) {
+					sleep(ctx, pause)
 				}
+				return
 			case err == nil:
 				if !drain(ctx, w, tell) {
 					return
 				}
-			case !apierrors.IsResourceExpired(err) && !apierrors.IsGone(err):
-				if ctx.Err() != nil || !tell(seen{err: err}) {
+			case ctx.Err() == nil && !apierrors.IsResourceExpired(err) && !apierrors.IsGone(err):
+				if !tell(seen{err: err}) {
 					return
 				}
 				sleep(ctx, pause)
@@ -98,22 +106,19 @@ func drain(ctx context.Context, w apiwatch.Interface, tell func(seen) bool) bool
 	}
 }
 
-// look tells how the pod is now.
-func (c *client) look(ctx context.Context, pod *corev1.Pod, tell func(seen) bool) bool {
+// look is how the pod is now.
+func (c *client) look(ctx context.Context, pod *corev1.Pod) seen {
+	// The client tries again and again; who waits is to be told of it.
+	ctx, cancel := context.WithTimeout(ctx, lookWithin)
+	defer cancel()
 	now, err := c.core.Pods(pod.Namespace).Get(ctx, pod.Name, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
-		return tell(seen{gone: true})
+		return seen{gone: true}
 	case err != nil:
-		return tell(seen{err: err})
+		return seen{err: err}
 	}
-	return tell(seen{pod: now})
-}
-
-func (c *client) pollPod(ctx context.Context, pod *corev1.Pod, tell func(seen) bool) {
-	for c.look(ctx, pod, tell) {
-		sleep(ctx, pause)
-	}
+	return seen{pod: now}
 }
 
 func sleep(ctx context.Context, d time.Duration) {
