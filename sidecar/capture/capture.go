@@ -39,14 +39,17 @@ type Capture struct {
 	pace    pace
 	// errorsBefore is Errors when a frame was checked last.
 	errorsBefore uint64
-	newest       wire.Frame // with a picture
-	key          wire.Frame // the newest key frame, if there was one in this session
-	memory       *wire.Memory
-	pictures     bool
-	alert        bool
-	quietAt      time.Time // when the last alert ended
-	marks        Marks
-	marked       uint64 // counts changes of marks
+	// lostRow is the uppermost row of macroblocks in which the decoder lost its thread
+	// since then; 0 where that is the first, or not known.
+	lostRow  int
+	newest   wire.Frame // with a picture
+	key      wire.Frame // the newest key frame, if there was one in this session
+	memory   *wire.Memory
+	pictures bool
+	alert    bool
+	quietAt  time.Time // when the last alert ended
+	marks    Marks
+	marked   uint64 // counts changes of marks
 
 	reading  sync.RWMutex // held while memory is read
 	unmapped bool

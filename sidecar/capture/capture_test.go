@@ -142,6 +142,7 @@ func TestSnapshotSumsUp(t *testing.T) {
 		State: Playing, Sessions: 1, Frames: 100, Late: 10, Newest: 99 * 40 * time.Millisecond, NewestAt: s.NewestAt,
 		Keys: 4, KeyAt: s.KeyAt, GOP: time.Second, GOPFrames: 25,
 		Width: 640, Height: 360, FPS: s.FPS, Checked: 25, Black: 13, Artefacts: 5, Blockiness: 1.5, Decode: 100 * time.Millisecond,
+		Damage: Box{Width: 1, Height: 1, Label: "black (sampled)"},
 	}
 	if s != want || s.KeyAt == 0 || s.KeyAt > s.NewestAt || s.FPS < 24.9 || s.FPS > 25.1 {
 		t.Errorf("%+v\nwant %+v", s, want)
@@ -174,5 +175,39 @@ func TestFFmpegsWordsHaveACause(t *testing.T) {
 	}
 	if _, _, decoder := classify("[h264 @ 0x1] error while decoding MB 3 4, bytestream -5"); !decoder {
 		t.Error("a decoder's error is none")
+	}
+}
+
+func TestDamageHasAPlaceWhereItIsKnown(t *testing.T) {
+	for line, want := range map[string]int{
+		"[h264 @ 0x1] error while decoding MB 3 14, bytestream -5":      14,
+		"[h264 @ 0x1] error while decoding MB 3 99999999999999, bytes":  0,
+		"[h264 @ 0x1] concealing 80 DC, 80 AC, 80 MV errors in P frame": 0,
+	} {
+		if row, _ := brokenRow(line); row != want {
+			t.Errorf("%q: row %d", line, row)
+		}
+	}
+	const label = "artefacts (sampled)"
+	band := Box{Y: .25, Width: 1, Height: .25}
+	for name, c := range map[string]struct {
+		frame      wire.Frame
+		complained bool
+		row        int
+		want       Box
+	}{
+		"none":                          {want: Box{}},
+		"a row that the decoder names":  {complained: true, row: 9, want: Box{Y: .4, Width: 1, Height: .6, Label: label}},
+		"its first row":                 {complained: true, want: Box{Width: 1, Height: 1, Label: label}},
+		"a row that can't be":           {complained: true, row: 4000, want: Box{Width: 1, Height: 1, Label: label}},
+		"rows that were filled in":      {frame: wire.Frame{Filled: true, Place: band}, want: Box{Y: .25, Width: 1, Height: .25, Label: label}},
+		"blocks everywhere":             {frame: wire.Frame{Artefacts: true}, want: Box{Width: 1, Height: 1, Label: label}},
+		"nothing moves":                 {frame: wire.Frame{Frozen: true}, want: Box{Width: 1, Height: 1, Label: "frozen (sampled)"}},
+		"black, and so nothing to move": {frame: wire.Frame{Black: true, Frozen: true}, want: Box{Width: 1, Height: 1, Label: "black (sampled)"}},
+	} {
+		c.frame.Height = 360
+		if got := damage(&c.frame, c.complained, c.row); got != c.want {
+			t.Errorf("%s: %+v, want %+v", name, got, c.want)
+		}
 	}
 }

@@ -3,6 +3,8 @@ package capture
 import (
 	"bufio"
 	"errors"
+	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -96,6 +98,9 @@ func (s *session) readErrors() {
 		if decoderError && playing {
 			s.c.mu.Lock()
 			s.c.now.Errors++
+			if row, known := brokenRow(line); known && (s.c.lostRow == 0 || row < s.c.lostRow) {
+				s.c.lostRow = row
+			}
 			s.c.mu.Unlock()
 		}
 		s.mu.Lock()
@@ -118,6 +123,19 @@ func (s *session) readErrors() {
 			return
 		}
 	}
+}
+
+// brokenAt is what ffmpeg says of a macroblock, by column and row, that it can't
+// decode.
+var brokenAt = regexp.MustCompile(`error while decoding MB \d{1,4} (\d{1,4})\b`)
+
+func brokenRow(line string) (int, bool) {
+	m := brokenAt.FindStringSubmatch(line)
+	if m == nil {
+		return 0, false
+	}
+	row, err := strconv.Atoi(m[1])
+	return row, err == nil
 }
 
 // lastWords finds why the child ended itself: its own error, or the first line

@@ -58,6 +58,9 @@ type Snapshot struct {
 	Checked, Black, Frozen, Artefacts uint64
 	// Blockiness is that of the last one checked.
 	Blockiness float64
+	// Damage is where the last one checked is damaged, with a label: all of the picture
+	// where the place can't be told; zero where it is not.
+	Damage Box
 	// Decode is the processor's time for all Frames.
 	Decode time.Duration
 	// Pictures were made to be shown.
@@ -109,7 +112,10 @@ func (c *Capture) took(f wire.Frame) {
 		s.Blockiness = float64(f.Blockiness)
 		s.Black += one(f.Black)
 		s.Frozen += one(f.Frozen)
-		s.Artefacts += one(f.Artefacts || s.Errors > c.errorsBefore)
+		complained := s.Errors > c.errorsBefore
+		s.Artefacts += one(f.Artefacts || complained || f.Filled)
+		s.Damage = damage(&f, complained, c.lostRow)
+		c.lostRow = 0
 		c.errorsBefore = s.Errors
 	}
 	if f.Picture {
@@ -117,6 +123,34 @@ func (c *Capture) took(f wire.Frame) {
 		c.newest = f
 	}
 }
+
+// damage says where a frame that was checked is damaged. From the row of
+// macroblocks on in which the decoder lost its thread, the first of which is 0, to
+// the end of the slice, nothing is right; where slices end is not known here.
+func damage(f *wire.Frame, complained bool, lostRow int) Box {
+	box := Box{Width: 1, Height: 1}
+	switch {
+	case f.Black:
+		box.Label = "black (sampled)"
+	case f.Filled:
+		box = f.Place
+		box.Label = "artefacts (sampled)"
+	case complained && lostRow > 0 && lostRow*macroblock < f.Height:
+		box.Y = float64(lostRow*macroblock) / float64(f.Height)
+		box.Height = 1 - box.Y
+		box.Label = "artefacts (sampled)"
+	case f.Artefacts, complained:
+		box.Label = "artefacts (sampled)"
+	case f.Frozen:
+		box.Label = "frozen (sampled)"
+	default:
+		return Box{}
+	}
+	return box
+}
+
+// macroblock is the side of those of H.264, in pixels.
+const macroblock = 16
 
 func one(b bool) uint64 {
 	if b {

@@ -7,6 +7,7 @@ import (
 	"github.com/debugsidecar/debugsidecar/sidecar/answer"
 	"github.com/debugsidecar/debugsidecar/sidecar/capture"
 	"github.com/debugsidecar/debugsidecar/sidecar/sample"
+	"github.com/debugsidecar/debugsidecar/sidecar/serve"
 	"github.com/debugsidecar/debugsidecar/sidecar/warn"
 )
 
@@ -138,5 +139,28 @@ func (p *Probe) tellPlayer() {
 	if worst.Cause != "" {
 		text += ": " + string(worst.Cause)
 	}
-	p.own.player.tell(len(p.raised) > 0, capture.Marks{Verdict: text})
+	marks := capture.Marks{Verdict: text}
+	if box := p.damage(); box != (capture.Box{}) {
+		marks.Boxes = []capture.Box{box}
+	}
+	p.own.player.tell(len(p.raised) > 0, marks)
+}
+
+// damage is where the own session's picture is damaged now. What is new is marked,
+// and the marks of the session's alerts are there.
+func (p *Probe) damage() capture.Box {
+	s := &p.own.before
+	box := s.Damage
+	if s.State != capture.Playing && s.State != capture.Stalled {
+		box = capture.Box{}
+	}
+	if box != p.own.damage {
+		p.own.damage = box
+		place := [4]float64{box.X, box.Y, box.Width, box.Height}
+		p.server.Place(p.own.id.Key(), place)
+		if box != (capture.Box{}) {
+			p.server.Mark(serve.Mark{At: p.wallTime(s.NewestAt), Box: place, Label: box.Label})
+		}
+	}
+	return box
 }

@@ -23,6 +23,7 @@ type ownSession struct {
 	before  capture.Snapshot
 	anchor  time.Duration // the session's first PTS that was seen
 	checked share
+	damage  capture.Box // that was told last
 	last    capture.Cause
 	lastWhy string
 }

@@ -2,6 +2,7 @@ package probe
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -115,7 +116,7 @@ func (p *player) tell(alert bool, marks capture.Marks) {
 		p.alert = alert
 		p.current.Alert(alert)
 	}
-	if marks.Verdict != p.marks.Verdict {
+	if marks.Verdict != p.marks.Verdict || !slices.Equal(marks.Boxes, p.marks.Boxes) {
 		p.marks = marks
 		p.current.Mark(marks)
 	}

@@ -23,6 +23,9 @@ type Mark struct {
 type marks struct {
 	mu   sync.Mutex
 	list []Mark
+	// place is where the picture of the stream placeOf is damaged; all 0: nowhere.
+	place   [4]float64
+	placeOf string
 }
 
 // Mark adds a mark to those of /api/v1/marks. Its box is cut to the picture.
@@ -41,9 +44,24 @@ func (m *marks) add(mark Mark) {
 	m.list = append(m.list, mark)
 }
 
-// alert marks the whole picture: a stream's trouble has no place in it.
+// Place says where the picture of a stream is damaged from now on: there its alerts
+// are marked. All 0 is nowhere.
+func (s *Server) Place(stream string, box [4]float64) {
+	s.marks.mu.Lock()
+	defer s.marks.mu.Unlock()
+	s.marks.placeOf, s.marks.place = stream, box
+}
+
+// alert marks the damaged part of the picture, or all of it: mostly a stream's
+// trouble has no place in it.
 func (m *marks) alert(a warn.Alert) {
-	m.add(Mark{At: a.At, Box: [4]float64{0, 0, 1, 1}, Label: a.String()})
+	box := [4]float64{0, 0, 1, 1}
+	m.mu.Lock()
+	if m.place != ([4]float64{}) && m.placeOf == a.Stream.Key() && a.Kind != warn.Clear {
+		box = m.place
+	}
+	m.mu.Unlock()
+	m.add(Mark{At: a.At, Box: box, Label: a.String()})
 }
 
 func (m *marks) since(t time.Time) []Mark {

@@ -33,6 +33,9 @@ type Frame struct {
 	// Blockiness is how much steeper the picture is across the borders of
 	// macroblocks than inside of them; 1 is not at all.
 	Blockiness float32
+	// Filled says that Place, without a label, was lost and filled with grey or green.
+	Filled bool
+	Place  Box
 	// Picture says whether Slot has a JPEG of this frame, of Length bytes.
 	Picture      bool
 	Slot, Length int
@@ -40,8 +43,11 @@ type Frame struct {
 
 const (
 	frameKind = 'F'
-	// frameBytes: kind, flags, slot, padding, then the fields.
-	frameBytes = 4 + 8 + 8 + 8 + 8 + 4 + 4 + 4 + 4
+	// frameBytes: kind, flags, slot, filled, then the fields and the place.
+	frameBytes = 4 + 8 + 8 + 8 + 8 + 4 + 4 + 4 + 4 + 4*2
+
+	// placeUnit is the whole picture's side.
+	placeUnit = math.MaxUint16
 
 	// maxSide is more than any camera has, in pixels.
 	maxSide = 16384
@@ -70,7 +76,7 @@ func AppendFrame(b []byte, f Frame) []byte {
 			flags |= v.bit
 		}
 	}
-	b = append(b, frameKind, flags, byte(f.Slot), 0)
+	b = append(b, frameKind, flags, byte(f.Slot), bit(f.Filled))
 	b = binary.LittleEndian.AppendUint64(b, f.Seq)
 	b = binary.LittleEndian.AppendUint64(b, uint64(f.PTS))
 	b = binary.LittleEndian.AppendUint64(b, uint64(f.At))
@@ -78,7 +84,18 @@ func AppendFrame(b []byte, f Frame) []byte {
 	b = binary.LittleEndian.AppendUint32(b, uint32(f.Width))
 	b = binary.LittleEndian.AppendUint32(b, uint32(f.Height))
 	b = binary.LittleEndian.AppendUint32(b, math.Float32bits(f.Blockiness))
-	return binary.LittleEndian.AppendUint32(b, uint32(f.Length))
+	b = binary.LittleEndian.AppendUint32(b, uint32(f.Length))
+	for _, v := range [...]float64{f.Place.X, f.Place.Y, f.Place.Width, f.Place.Height} {
+		b = binary.LittleEndian.AppendUint16(b, uint16(math.Round(share(v)*placeUnit)))
+	}
+	return b
+}
+
+func bit(b bool) byte {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 var (
@@ -92,12 +109,14 @@ func IsFrame(b []byte) bool { return len(b) > 0 && b[0] == frameKind }
 // ParseFrame is the inverse of AppendFrame. What it returns without error can
 // be used as it is: the slot exists, the length fits, figures are finite.
 func ParseFrame(b []byte) (Frame, error) {
-	if len(b) != frameBytes || b[0] != frameKind || b[3] != 0 {
+	if len(b) != frameBytes || b[0] != frameKind {
 		return Frame{}, errFrameSize
 	}
 	u64 := func(at int) uint64 { return binary.LittleEndian.Uint64(b[at:]) }
 	u32 := func(at int) uint32 { return binary.LittleEndian.Uint32(b[at:]) }
-	flags, slot := b[1], int(b[2])
+	flags, slot, filled := b[1], int(b[2]), b[3] == 1
+	side := func(at int) float64 { return float64(binary.LittleEndian.Uint16(b[at:])) / placeUnit }
+	place := Box{X: side(52), Y: side(54), Width: side(56), Height: side(58)}
 	width, height, length := u32(36), u32(40), u32(48)
 	blockiness := math.Float32frombits(u32(44))
 	// The upper limit of times leaves room to add to them: 146 years.
@@ -111,6 +130,10 @@ func ParseFrame(b []byte) (Frame, error) {
 		return Frame{}, errFrameRange
 	case flags&flagPicture == 0 && (slot != 0 || length != 0), flags&flagPicture != 0 && length == 0:
 		return Frame{}, errFrameRange
+	case b[3] > 1, filled && flags&flagChecked == 0, !filled && place != Box{}:
+		return Frame{}, errFrameRange
+	case place.X+place.Width > 1.001, place.Y+place.Height > 1.001:
+		return Frame{}, errFrameRange
 	case flags&flagChecked == 0 && (flags&(flagBlack|flagFrozen|flagArtefacts) != 0 || blockiness != 0):
 		return Frame{}, errFrameRange
 	}
@@ -119,6 +142,7 @@ func ParseFrame(b []byte) (Frame, error) {
 		Width: int(width), Height: int(height), Blockiness: blockiness,
 		Late: flags&flagLate != 0, Key: flags&flagKey != 0, Checked: flags&flagChecked != 0, Black: flags&flagBlack != 0,
 		Frozen: flags&flagFrozen != 0, Artefacts: flags&flagArtefacts != 0,
+		Filled: filled, Place: place,
 		Picture: flags&flagPicture != 0, Slot: slot, Length: int(length),
 	}, nil
 }

@@ -21,6 +21,12 @@ func anyFrame(t *rapid.T) wire.Frame {
 		Late: rapid.Bool().Draw(t, "late"), Key: rapid.Bool().Draw(t, "key"), Checked: rapid.Bool().Draw(t, "checked"),
 	}
 	if f.Checked {
+		if f.Filled = rapid.Bool().Draw(t, "filled"); f.Filled {
+			side := func(name string) float64 {
+				return float64(rapid.IntRange(0, math.MaxUint16/2).Draw(t, name)) / math.MaxUint16
+			}
+			f.Place = wire.Box{X: side("x"), Y: side("y"), Width: side("width"), Height: side("height")}
+		}
 		f.Black, f.Frozen, f.Artefacts = rapid.Bool().Draw(t, "black"), rapid.Bool().Draw(t, "frozen"), rapid.Bool().Draw(t, "artefacts")
 		f.Blockiness = rapid.Float32Range(0, 1000).Draw(t, "blockiness")
 	}

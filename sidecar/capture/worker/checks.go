@@ -7,6 +7,8 @@ import (
 	"slices"
 
 	"gocv.io/x/gocv"
+
+	"github.com/debugsidecar/debugsidecar/sidecar/capture/wire"
 )
 
 // checker looks at pictures. Each is a crude measure, of few frames: enough to
@@ -15,12 +17,13 @@ type checker struct {
 	gray, small, last, difference, mean, deviation, line gocv.Mat
 
 	ratios []float32
+	places *locator
 }
 
 func newChecker() *checker {
 	return &checker{
 		gray: gocv.NewMat(), small: gocv.NewMat(), last: gocv.NewMat(), difference: gocv.NewMat(),
-		mean: gocv.NewMat(), deviation: gocv.NewMat(), line: gocv.NewMat(),
+		mean: gocv.NewMat(), deviation: gocv.NewMat(), line: gocv.NewMat(), places: newLocator(),
 	}
 }
 
@@ -28,6 +31,18 @@ func (c *checker) close() {
 	for _, m := range []*gocv.Mat{&c.gray, &c.small, &c.last, &c.difference, &c.mean, &c.deviation, &c.line} {
 		m.Close()
 	}
+	c.places.close()
+}
+
+// locate says where the picture that was checked last is damaged, as shares of it;
+// filled is false where that can't be told.
+func (c *checker) locate(frame gocv.Mat) (place wire.Box, filled bool) {
+	r := c.places.find(frame, c.gray)
+	if r.Empty() {
+		return wire.Box{}, false
+	}
+	w, h := float64(frame.Cols()), float64(frame.Rows())
+	return wire.Box{X: float64(r.Min.X) / w, Y: float64(r.Min.Y) / h, Width: float64(r.Dx()) / w, Height: float64(r.Dy()) / h}, true
 }
 
 const (

@@ -230,6 +230,7 @@ func (p *player) next() bool {
 			p.check = now.Add(p.CheckEvery)
 			f.Checked = true
 			f.Black, f.Frozen, f.Artefacts, f.Blockiness = p.checks.check(p.frame)
+			f.Place, f.Filled = p.checks.locate(p.frame)
 		}
 		if p.probe.pictures.Load() && p.ticker.Due(place.PTS) {
 			p.picture(&f)
