@@ -103,6 +103,8 @@ const (
 	selfProbe = "self-probe.debugsidecar.io"
 	// kernelTier is the entry that says who gets into a container with a grant.
 	kernelTier = "kernel-tier.debugsidecar.io"
+	// imageTrust is the entry that may have to wait for a registry.
+	imageTrust = "image-trust.debugsidecar.io"
 )
 
 // everyEntry calls f for each entry of each variant of the chart that is about
@@ -119,6 +121,8 @@ func everyEntry(t *testing.T, f func(t *testing.T, kind string, e entry)) {
 				case selfProbe:
 				case kernelTier:
 					f(t, "entering", e)
+				case imageTrust:
+					f(t, "trusting", e)
 				default:
 					f(t, "validating", e)
 				}
@@ -141,7 +145,11 @@ func TestEveryEntryExcludesKubeSystemAndItsOwnNamespace(t *testing.T) {
 
 func TestEveryEntryIsCheapToAskAndHasNoSideEffects(t *testing.T) {
 	everyEntry(t, func(t *testing.T, kind string, e entry) {
-		if e.sideEffects != admission.SideEffectClassNone || e.matchPolicy != admission.Equivalent || e.timeoutSeconds != 2 ||
+		seconds := int32(2)
+		if kind == "trusting" {
+			seconds = 5
+		}
+		if e.sideEffects != admission.SideEffectClassNone || e.matchPolicy != admission.Equivalent || e.timeoutSeconds != seconds ||
 			!slices.Equal(e.reviewVersions, []string{"v1"}) {
 			t.Errorf("%s: %v %v %ds %v", e.name, e.sideEffects, e.matchPolicy, e.timeoutSeconds, e.reviewVersions)
 		}
@@ -150,7 +158,7 @@ func TestEveryEntryIsCheapToAskAndHasNoSideEffects(t *testing.T) {
 				t.Errorf("%s has a rule without scope Namespaced", e.name)
 			}
 		}
-		path := map[string]string{"mutating": "/mutate", "validating": "/validate", "entering": "/connect"}[kind]
+		path := map[string]string{"mutating": "/mutate", "validating": "/validate", "entering": "/connect", "trusting": "/trust"}[kind]
 		switch c := e.clientConfig; {
 		case c.Service != nil && c.URL == nil && *c.Service.Path == path && *c.Service.Port == 443:
 		case c.Service == nil && c.URL != nil && *c.URL == "https://localhost:9443"+path:
@@ -162,7 +170,7 @@ func TestEveryEntryIsCheapToAskAndHasNoSideEffects(t *testing.T) {
 
 func TestOnlyEnforcementOfPodsCanRefuseWhenTheWebhookIsDown(t *testing.T) {
 	everyEntry(t, func(t *testing.T, kind string, e entry) {
-		if kind == "entering" {
+		if kind == "entering" || kind == "trusting" {
 			return // what it can refuse is tested beside its match condition
 		}
 		if fails := e.failurePolicy == admission.Fail; fails != (e.name == "enforce.pods.debugsidecar.io") {

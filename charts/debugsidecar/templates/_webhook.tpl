@@ -1,5 +1,6 @@
 {{/*
-What every webhook entry has in common. Takes a list of the root context and the path.
+What every webhook entry has in common. Takes a list of the root context, the path,
+and the timeout in seconds if it is not 2.
 
 There is no caBundle here unless external.caBundle gives one: the webhook, or
 cert-manager's CA injector, writes it. Helm leaves alone what its manifest does
@@ -27,7 +28,7 @@ admissionReviewVersions: [v1]
 # A request writes nothing, so a dry run may come here, too.
 sideEffects: None
 matchPolicy: Equivalent
-timeoutSeconds: 2
+timeoutSeconds: {{ if gt (len .) 2 }}{{ index . 2 }}{{ else }}2{{ end }}
 {{- end -}}
 
 {{/*
