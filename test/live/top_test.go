@@ -125,7 +125,9 @@ func topShowsAStall(t *testing.T, l lab, pod, camera string) {
 	}
 	before := modes()
 	x.keys(t, "clear; "+plugin()+" top -n cameras --kubeconfig "+l.Kubeconfig, "Enter")
-	t.Logf("\n%s", x.shows(t, "excellent"))
+	// On a busy machine the stream may be in trouble already; then nobody blames the
+	// network, though.
+	t.Logf("\n%s", x.shows(t, ":5004"))
 
 	squeezed := time.Now()
 	if err := l.Post(t.Context(), "http://"+camera+":8090/rate?bits=600000"); err != nil {
