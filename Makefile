@@ -92,7 +92,7 @@ helm: ## build Helm, unless the cache has it (the first time 5 CPU-minutes)
 	@$(GO) run ./test/cluster/cmd/build helm
 
 deps: ## install the Debian packages that are missing
-	@test/tools/deps.sh race kernel video page
+	@test/tools/deps.sh race kernel video page debug
 
 clean: ## remove what was built here; the cache stays
 	rm -rf bin

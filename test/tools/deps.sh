@@ -11,6 +11,7 @@
 #                  server and ffmpeg
 #   deps.sh page   also a browser
 #   deps.sh debug  also a terminal that tests type into
+#   deps.sh debug  also a terminal to drive commands in, tmux
 #   deps.sh bench  also the peers of benchmarks: bpftrace, tini
 set -euo pipefail
 
@@ -45,6 +46,9 @@ if [[ " $* " == *" video "* ]]; then
 fi
 if [[ " $* " == *" page "* ]]; then
 	has chromium || has google-chrome || wanted+=(chromium)
+fi
+if [[ " $* " == *" debug "* ]]; then
+	has tmux || wanted+=(tmux)
 fi
 if [[ " $* " == *" debug "* ]]; then
 	has tmux || wanted+=(tmux)
