@@ -29,9 +29,12 @@ const (
 	// repeat is how often a prediction that stands is told again.
 	repeat = 4.0
 	// tellFrom is the probability from which on a hole is told as a stall.
-	tellFrom = 0.2
+	tellFrom = 0.45
 	// waitSlack is how exact the time between two pictures is, in seconds.
 	waitSlack = 0.003
+	// littleQueue is how long what waits in the socket may be, in seconds, for what is
+	// known of arrival to be true of reading.
+	littleQueue = 0.03
 	// retell is how long after a stall the next one is told of.
 	retell = 0.8
 	// goesOn is how often a stall is told again while pictures come, but broken or
@@ -103,7 +106,7 @@ func (d *Detector) stalled(x *depth, wasRead, wasReadAt float64) bool {
 	if !d.replaced && p.now-shown >= gap {
 		return true
 	}
-	exact := p.queue == 0 && d.last.Media.Told // each picture is read as it comes
+	exact := p.queue <= littleQueue && d.last.Media.Told // each picture is read as it comes
 	if exact && p.waited(x.buffer) >= gap-waitSlack {
 		return true
 	}

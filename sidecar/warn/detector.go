@@ -145,7 +145,7 @@ func (d *Detector) media(s *sample.Sample, lost, gaps float64) {
 	}
 	d.pace.add(p.now, float64(m.Frames))
 	total := float64(m.Packets) + max(float64(m.Lost), 0)
-	reached := d.runs.add(float64(m.Frames), sample.Interval.Seconds()/nominal, float64(m.Packets), max(total, lost), gaps, lost, runOf(nominal))
+	reached := d.runs.add(float64(m.Frames), sample.Interval.Seconds()/nominal, float64(m.Packets), max(total, lost), gaps, lost, runOf(nominal), d.past.filling(p.now))
 	d.brokenChance = max(reached, d.brokenChance*0.9)
 	// Where loss goes on, each sample by itself is hardly a stall, but some are.
 	d.brokenSum = d.brokenSum*brokenFade + reached
@@ -156,7 +156,7 @@ func (d *Detector) media(s *sample.Sample, lost, gaps float64) {
 		d.brokenSum = 0
 	}
 	if h := &m.Hole; h.Probability >= sure && (h.To-h.From).Seconds() >= stallGap(nominal)-nominal*holeSlack {
-		p.addHole(hole{h.From.Seconds(), h.To.Seconds(), h.Probability * likely})
+		p.addHole(hole{h.From.Seconds(), h.To.Seconds(), max(h.Probability*likely, tellFrom)})
 	}
 	d.excursion.follow(d)
 	d.past.add(p, &s.Socket, lost, total)

@@ -35,8 +35,9 @@ const maxRun = 16
 // add takes a sample's loss and returns the probability that a run reached k
 // pictures in it. Of total packets that were sent some arrived and some were
 // lost, in so many gaps, 0 if that is not known; due is how many pictures a sample
-// has at the nominal rate.
-func (r *runs) add(frames, due, packets, total, gaps, lost float64, k int) float64 {
+// has at the nominal rate; filling says that a socket dropped what one picture had
+// too much.
+func (r *runs) add(frames, due, packets, total, gaps, lost float64, k int, filling bool) float64 {
 	if lost <= 0 && frames > 0 {
 		if r.packets == 0 {
 			r.packets = packets / frames
@@ -70,7 +71,7 @@ func (r *runs) add(frames, due, packets, total, gaps, lost float64, k int) float
 		if gaps == 0 {
 			// How a socket's drops lie is not known: where it is full they are
 			// everywhere, and a large picture overflows it by its end.
-			if gaps = lost; large {
+			if gaps = lost; large || filling {
 				gaps = 1
 			}
 		}
@@ -90,6 +91,9 @@ func (r *runs) add(frames, due, packets, total, gaps, lost float64, k int) float
 			if r.before > 0 && lost <= allLost*total {
 				// It may be the rest of the picture that the sample before broke.
 				share = 0.3 + 0.4*min(1, lost/max(size, packets))
+				if filling && gaps == 1 {
+					share = 0.1
+				}
 			}
 		}
 	} else if r.quiet++; r.quiet > 20 {

@@ -105,7 +105,8 @@ func (l *link) pass(p *Packet) (arrived, wouldHave time.Duration) {
 	}
 	done := begin + time.Duration(bytes*8/n.bitsPerSecond*float64(time.Second))
 	if l.bytes+bytes > l.QueueBytes {
-		return Never, p.Sent + l.Delay
+		// It would have come behind all that waits.
+		return Never, max(done+l.Delay+n.delay, l.last)
 	}
 	l.free = done
 	l.waiting = append(l.waiting, sending{done, bytes})
