@@ -40,7 +40,7 @@ containers else are told by their images.
 {{- define "debugsidecar.bringsImages" -}}
 - name: brings-images
   expression: >-
-    request.subResource == 'ephemeralcontainers' ?
+    has(request.subResource) && request.subResource == 'ephemeralcontainers' ?
     (has(object.spec.ephemeralContainers) && object.spec.ephemeralContainers.exists(c,
     (c.name.startsWith('debugsidecar-') || {{ include "debugsidecar.mayNeedTrust" . }}) &&
     !(has(oldObject.spec.ephemeralContainers) && oldObject.spec.ephemeralContainers.exists(o, o.name == c.name)))) :
