@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -105,40 +107,77 @@ func tableCommand() *cobra.Command {
 	return c
 }
 
-// table prints the figures of all who warn, over the same captures.
+// judged is what is known of one seed.
+type judged struct {
+	truth  record.Truth
+	ours   []score.Alert
+	plain  map[string][]score.Alert
+	took   time.Duration
+	failed error
+}
+
+// judge runs a seed past all who warn.
+func judge(d detectors, seed uint64, duration time.Duration, streams int, loss viewer.Loss) (j judged) {
+	fail := func(err error) judged { return judged{failed: fmt.Errorf("seed %d: %w", seed, err)} }
+	var err error
+	if d.dir, err = os.MkdirTemp(d.dir, "seed-"); err != nil {
+		return fail(err)
+	}
+	rec, err := run(seed, duration, streams)
+	if err != nil {
+		return fail(err)
+	}
+	j.truth = rec.Truth(loss)
+	began := time.Now()
+	out, err := d.replay(rec, duration)
+	if err != nil {
+		return fail(err)
+	}
+	j.took = time.Since(began)
+	if j.ours, err = score.ReadAlerts(bytes.NewReader(out), record.Start); err != nil {
+		return fail(err)
+	}
+	j.plain = map[string][]score.Alert{}
+	for _, rule := range []string{baseline.Freeze, baseline.EWMA} {
+		capture := rec.Capture(duration)
+		j.plain[rule], err = baseline.Alerts(rule, capture, record.Start)
+		capture.Close()
+		if err != nil {
+			return fail(err)
+		}
+	}
+	return j
+}
+
+// table prints the figures of all who warn, over the same captures, of which as
+// many are made at once as there are processors (GOMAXPROCS).
 func table(to io.Writer, detectors detectors, seed uint64, seeds int, duration time.Duration, streams int, loss viewer.Loss) error {
+	all := make([]judged, seeds)
+	var some sync.WaitGroup
+	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
+	for n := range all {
+		slots <- struct{}{}
+		some.Go(func() {
+			all[n] = judge(detectors, seed+uint64(n), duration, streams, loss)
+			<-slots
+		})
+	}
+	some.Wait()
 	var ours score.Table
 	plain := map[string]*score.Table{baseline.Freeze: {}, baseline.EWMA: {}}
 	var took time.Duration
-	for n := range seeds {
-		rec, err := run(seed+uint64(n), duration, streams)
-		if err != nil {
-			return err
+	for _, j := range all {
+		if j.failed != nil {
+			return j.failed
 		}
-		truth := rec.Truth(loss)
-		began := time.Now()
-		out, err := detectors.replay(rec, duration)
-		if err != nil {
-			return err
-		}
-		took += time.Since(began)
-		alerts, err := score.ReadAlerts(bytes.NewReader(out), record.Start)
-		if err != nil {
-			return err
-		}
-		ours.Add(truth, alerts)
+		took += j.took
+		ours.Add(j.truth, j.ours)
 		for rule, t := range plain {
-			capture := rec.Capture(duration)
-			alerts, err := baseline.Alerts(rule, capture, record.Start)
-			capture.Close()
-			if err != nil {
-				return err
-			}
-			t.Add(truth, alerts)
+			t.Add(j.truth, j.plain[rule])
 		}
 	}
-	fmt.Fprintf(to, "Seeds %d to %d, %d streams of %v each. Writing the captures and replaying them took %.1f s per hour of capture.\n\n",
-		seed, seed+uint64(seeds)-1, streams, duration, took.Seconds()/(duration.Hours()*float64(seeds)))
+	fmt.Fprintf(to, "Seeds %d to %d, %d streams of %v each. Writing the captures and replaying them took %.1f s per hour of capture, %d at once.\n\n",
+		seed, seed+uint64(seeds)-1, streams, duration, took.Seconds()/(duration.Hours()*float64(seeds)), cap(slots))
 	if err := ours.Print(to, "debugsidecar", true); err != nil {
 		return err
 	}
