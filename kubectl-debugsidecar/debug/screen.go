@@ -73,6 +73,9 @@ func (s *screen) hasOutput() bool {
 	return s.wrote
 }
 
+// isSilent says whether nothing came.
+func (s *screen) isSilent() bool { return !s.hasOutput() }
+
 // overlap is how many bytes a log ends with that a connection begins with: the log
 // goes on while one connects.
 func overlap(before, after []byte) int {

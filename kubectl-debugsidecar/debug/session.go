@@ -72,7 +72,7 @@ func (o *options) connect(ctx context.Context, c *client, d *debugger, b *begun,
 		}
 		err := c.attach(connected, d.pod, d.container, streams{
 			in: o.keyboard.during(connected), out: screen, tty: true,
-			sizes: newSizes(o.terminal, !d.added || d.foreign, connected.Done()),
+			sizes: newSizes(o.terminal, !d.added || d.foreign, screen.isSilent, connected.Done()),
 		})
 		disconnect()
 		if err == nil || !b.early || screen.hasOutput() || time.Since(begin) > early || ctx.Err() != nil {

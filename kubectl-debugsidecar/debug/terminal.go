@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"time"
 
 	"golang.org/x/term"
 	"k8s.io/client-go/tools/remotecommand"
@@ -90,37 +91,65 @@ func width(stream any) int {
 // sizes is the queue from which the remote terminal's size is taken.
 type sizes struct {
 	terminal *terminal
-	first    []remotecommand.TerminalSize
+	silent   func() bool
+	steps    []step
 	changed  <-chan struct{}
 	done     <-chan struct{}
 }
 
-// newSizes begins with a size that differs by one: a program that draws, as a
-// shell does its prompt, draws again when the size changes, and so for one who
-// comes later. It ends when done is closed.
-func newSizes(t *terminal, redraw bool, done <-chan struct{}) *sizes {
-	q := &sizes{terminal: t, done: done, changed: watchSize(done)}
-	if size := t.size(); size != nil {
-		if other := *size; redraw && other.Width > 1 {
-			other.Width--
-			q.first = append(q.first, other)
-		}
-		q.first = append(q.first, *size)
+// step is a size that is sent after a while.
+type step struct {
+	after time.Duration
+	// other is a size that differs by one.
+	other bool
+}
+
+// settle is how long another size lasts: a runtime may still be connecting, and of
+// two changes at once a program sees none.
+const settle = 200 * time.Millisecond
+
+// newSizes begins with another size, if what is there is to be drawn again, and
+// then the right one: a program that draws, as a shell does its prompt, draws again
+// when the size changes, also for one who comes later. As long as nothing is seen,
+// that is tried again. It ends when done is closed.
+func newSizes(t *terminal, redraw bool, silent func() bool, done <-chan struct{}) *sizes {
+	q := &sizes{terminal: t, silent: silent, done: done, changed: watchSize(done)}
+	again := func(after time.Duration) { q.steps = append(q.steps, step{after, true}, step{settle, false}) }
+	if redraw {
+		again(0)
+	} else {
+		q.steps = append(q.steps, step{0, false})
+	}
+	for _, after := range []time.Duration{500 * time.Millisecond, time.Second, 2 * time.Second, 4 * time.Second} {
+		again(after)
 	}
 	return q
 }
 
 // Next waits for the next size; nil is the end.
 func (q *sizes) Next() *remotecommand.TerminalSize {
-	if len(q.first) > 0 {
-		size := q.first[0]
-		q.first = q.first[1:]
-		return &size
-	}
 	for {
+		var soon <-chan time.Time
+		if len(q.steps) > 0 {
+			soon = time.After(q.steps[0].after)
+		}
 		select {
 		case <-q.done:
 			return nil
+		case <-soon:
+			now := q.steps[0]
+			q.steps = q.steps[1:]
+			if now.after > settle && !q.silent() {
+				q.steps = nil
+				continue
+			}
+			size := q.terminal.size()
+			if size != nil && now.other && size.Width > 1 {
+				size.Width--
+			}
+			if size != nil {
+				return size
+			}
 		case <-q.changed:
 			if size := q.terminal.size(); size != nil {
 				return size

@@ -114,7 +114,8 @@ func dropped(t *testing.T, l lab) {
 	x := l.terminal(t, kubeconfig)
 	x.line("kubectl-debugsidecar debug web -n dropped; echo status=$?")
 	x.shows(ready)
-	x.line("MARK=kept-$((1+1))")
+	x.line("MARK=kept-$((1+1)); echo set-$MARK")
+	x.shows("set-kept-2") // it arrived
 	proxy.Cut(false)
 	x.shows("the connection was lost", "still runs; come back by: kubectl debugsidecar debug web -n dropped -c debugger-", "status=1")
 	x.line("stty -a | tr ' ;' '\\n\\n' | grep -x -e echo -e icanon | tr '\\n' +")
@@ -371,12 +372,12 @@ func command(t *testing.T, l lab) {
 
 func foreign(t *testing.T, l lab) {
 	l.namespace(t, "foreign", nil, debug.App("web", "work", "--for=1h"), "web")
-	a := l.debug(t, "", "web", "-n", "foreign", "--image="+node.AppImage, "--", "/app", "work")
+	a := l.debug(t, "", "web", "-n", "foreign", "--image="+node.AppImage, "--", "/usr/bin/app", "work")
 	if a.status != 1 {
 		t.Errorf("the status is %d", a.status)
 	}
 	says(t, a.err, "it can't be made to end by itself after a time: say that with --no-ttl")
-	a = l.debug(t, "", "web", "-n", "foreign", "--image="+node.AppImage, "--no-ttl", "--", "/app", "work")
+	a = l.debug(t, "", "web", "-n", "foreign", "--image="+node.AppImage, "--no-ttl", "--", "/usr/bin/app", "work")
 	if a.status != 0 {
 		t.Errorf("with --no-ttl the status is %d", a.status)
 	}
