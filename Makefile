@@ -70,6 +70,7 @@ bench: worker ## measure what admission, the kernel probes and the sidecar cost,
 	@$(GO) run ./test/bench/launch -o bin/bench-launch.txt
 	@$(GO) run ./test/bench/video -o bin/bench-video.txt
 	@$(GO) run ./test/bench/alerting -o bin/bench-alerting.txt
+	@$(GO) run ./test/bench/debug -o bin/bench-debug.txt
 	@$(GO) run ./test/stalls table -o bin/stalls.txt
 
 fuzz: ## run each fuzz target for FUZZTIME

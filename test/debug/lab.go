@@ -21,8 +21,9 @@ type Lab struct {
 	Kubectl func(ctx context.Context, stdin string, args ...string) (stdout, stderr string, err error)
 	// Kubeconfig is an administrator's.
 	Kubeconfig string
-	// Plugin is the program's path.
-	Plugin string
+	// Plugin is the program's path, Bin the directory of kubectl of the same version
+	// as the cluster.
+	Plugin, Bin string
 	stop   func() error
 }
 
@@ -33,7 +34,7 @@ func Start(ctx context.Context, root, dir string, log func(string)) (*Lab, error
 	if err != nil {
 		return nil, err
 	}
-	return &Lab{n.Kubectl, n.Kubeconfig, filepath.Join(root, "bin", "kubectl-debugsidecar"), n.Stop}, nil
+	return &Lab{n.Kubectl, n.Kubeconfig, filepath.Join(root, "bin", "kubectl-debugsidecar"), n.Bin, n.Stop}, nil
 }
 
 // Stop stops it.
