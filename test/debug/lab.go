@@ -24,7 +24,7 @@ type Lab struct {
 	// Plugin is the program's path, Bin the directory of kubectl of the same version
 	// as the cluster.
 	Plugin, Bin string
-	stop   func() error
+	stop        func() error
 }
 
 // Start starts one. Where there can be no node, the error wraps
