@@ -63,7 +63,11 @@ func (v *View) OpenRoot() (fd int, err error) {
 // before anybody trusts it.
 func LookAtTarget() *View {
 	v := &View{Name: os.Getenv("DEBUGSIDECAR_TARGET_CONTAINER")}
-	found, err := target.Find("/proc", os.Getenv("DEBUGSIDECAR_TARGET_ID"), os.Getpid())
+	id, command := os.Getenv("DEBUGSIDECAR_TARGET_ID"), os.Getenv("DEBUGSIDECAR_TARGET_COMMAND")
+	found, err := target.Find("/proc", id, os.Getpid())
+	if id == "" && command != "" {
+		found, err = target.Held("/proc", command, os.Getpid())
+	}
 	if err != nil {
 		v.WhyNot = err.Error()
 		return v

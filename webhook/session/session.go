@@ -19,9 +19,11 @@ const (
 	ReasonVar = "DEBUGSIDECAR_SESSION_REASON"
 	TicketVar = "DEBUGSIDECAR_SESSION_TICKET"
 	// TargetContainerVar names the container that is debugged, TargetIDVar is its
-	// ID as in the pod's status. A copy has none.
+	// ID as in the pod's status. A copy's container has none yet when the copy is
+	// written: there TargetCommandVar is the command that keeps it alive.
 	TargetContainerVar = "DEBUGSIDECAR_TARGET_CONTAINER"
 	TargetIDVar        = "DEBUGSIDECAR_TARGET_ID"
+	TargetCommandVar   = "DEBUGSIDECAR_TARGET_COMMAND"
 	// PodVar is the pod, as namespace/name.
 	PodVar = "DEBUGSIDECAR_POD"
 )
@@ -112,4 +114,4 @@ type Session struct {
 }
 
 // Recorded says whether the webhook saw who asked.
-func (s *Session) Recorded() bool { return s.User != "" }
+func (s Session) Recorded() bool { return s.User != "" }

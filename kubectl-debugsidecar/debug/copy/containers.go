@@ -69,6 +69,12 @@ func (m *maker) containers() {
 	m.tellOthers()
 }
 
+// held is the command that keeps the target alive.
+func (m *maker) held() string {
+	target := &m.pod.Spec.InitContainers[len(m.pod.Spec.InitContainers)-1]
+	return strings.Join(target.Command, " ")
+}
+
 func (m *maker) find() *corev1.Container {
 	for _, list := range [][]corev1.Container{m.original.Spec.Containers, m.original.Spec.InitContainers} {
 		for i := range list {

@@ -184,6 +184,7 @@ func (m *maker) candidate(c *shape.Candidate) Candidate {
 	if pod.Spec.Resources == nil {
 		debugger.Resources = resources()
 	}
+	debugger.Env = append(debugger.Env, corev1.EnvVar{Name: session.TargetCommandVar, Value: m.held()})
 	pod.Spec.Containers = []corev1.Container{debugger}
 	return Candidate{
 		Profile: c.Profile, Pod: pod, Container: debugger.Name,
