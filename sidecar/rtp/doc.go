@@ -18,6 +18,14 @@
 // Encrypted payload never does. Payload of clock rates other than video's 90 kHz
 // is not read.
 //
+// # Whole pictures
+//
+// A picture is whole if no packet of it is missing: a gap in the sequence breaks
+// the pictures on both sides, but not the one that has ended with a marker bit,
+// nor the one whose payload begins just behind the gap. The latest time longer
+// than 100 ms without a whole picture is kept (tap.Wait), and becomes a
+// sample.Wait; runs of broken pictures become a sample.Hole.
+//
 // # Clock rates
 //
 // RFC 3551 has those of static payload types. Dynamic ones are taken for video's
