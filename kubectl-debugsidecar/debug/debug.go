@@ -130,6 +130,10 @@ func (o *options) debug(ctx context.Context, c *client, namespace string) error 
 
 // enter waits for a debug container, and attaches.
 func (o *options) enter(ctx, starting context.Context, c *client, d *debugger, version string, events <-chan *corev1.Event) error {
+	if !o.terminal.is && o.stdin {
+		// An attempt that comes too early takes what was piped in with it.
+		events = nil
+	}
 	b, err := c.await(starting, d, version, events, newProgress(o.streams.ErrOut))
 	if err != nil {
 		return err

@@ -325,3 +325,14 @@ func TestTheSameRequestFindsItsDebugContainer(t *testing.T) {
 		}
 	}
 }
+
+func TestNoTextOfAPodReachesTheTerminalAsACommand(t *testing.T) {
+	var out bytes.Buffer
+	note(&out, "without: %s is not mounted\nmore", "/a\x1b]0;evil\x07\u202e")
+	if got := out.String(); strings.ContainsAny(got, "\x1b\x07\u202e") || strings.Count(got, "\n") != 2 {
+		t.Errorf("%q", got)
+	}
+	if got := (failure{errors.New("a\x1b[2J\nb")}).Error(); strings.Contains(got, "\x1b") || !strings.Contains(got, "\nb") {
+		t.Errorf("%q", got)
+	}
+}

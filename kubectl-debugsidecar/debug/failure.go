@@ -8,6 +8,9 @@ import (
 // failure is an error of a command that was called rightly.
 type failure struct{ error }
 
+// Error is the text, fit for a terminal.
+func (f failure) Error() string { return lines(f.error.Error()) }
+
 // ExitCode is the command's exit status.
 func (failure) ExitCode() int { return 1 }
 

@@ -68,7 +68,16 @@ func (p *progress) end() {
 	p.shown, p.what = false, ""
 }
 
-// note prints lines that stay.
+// note prints lines that stay. Parts of them may be what a pod's owner wrote.
 func note(w io.Writer, format string, args ...any) {
-	fmt.Fprintln(w, strings.TrimRight(fmt.Sprintf(format, args...), "\n"))
+	fmt.Fprintln(w, lines(fmt.Sprintf(format, args...)))
+}
+
+// lines keeps a text of several lines from writing to the terminal what it likes.
+func lines(text string) string {
+	all := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	for i := range all {
+		all[i] = printable(all[i])
+	}
+	return strings.Join(all, "\n")
 }

@@ -1,6 +1,7 @@
 package debug
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -111,6 +112,8 @@ func (o *options) print(object any) error {
 			return fmt.Errorf("writing it: %w", err)
 		}
 	}
-	note(o.streams.Out, "%s", data)
+	if _, err := fmt.Fprintf(o.streams.Out, "%s\n", bytes.TrimRight(data, "\n")); err != nil {
+		return fmt.Errorf("writing it: %w", err)
+	}
 	return nil
 }

@@ -90,7 +90,10 @@ func (o *options) piped(ctx context.Context, c *client, d *debugger, asked *core
 	defer disconnect()
 	if o.stdin && asked != nil && asked.Stdin {
 		go func() {
-			_ = c.attach(connected, d.pod, d.container, streams{in: o.keyboard.during(connected), tty: asked.TTY})
+			err := c.attach(connected, d.pod, d.container, streams{in: o.keyboard.during(connected), tty: asked.TTY})
+			if err != nil && connected.Err() == nil {
+				note(o.streams.ErrOut, "standard input is not passed on any more: %v", err)
+			}
 		}()
 	}
 	screen := newScreen(o.streams.Out, false)
