@@ -127,7 +127,7 @@ func TestEveryWayToChangeAPodsContainersIsJudged(t *testing.T) {
 	debug.Spec.EphemeralContainers = []corev1.EphemeralContainer{{EphemeralContainerCommon: corev1.EphemeralContainerCommon{
 		Name: "shell", Image: "registry.example/shell", TerminationMessagePolicy: corev1.TerminationMessageReadFile, ImagePullPolicy: corev1.PullAlways,
 	}}}
-	check("kubectl debug", admin.SubResource("ephemeralcontainers").Update(t.Context(), debug), "/validate UPDATE pods/ephemeralcontainers pod")
+	check("kubectl debug", admin.SubResource("ephemeralcontainers").Update(t.Context(), debug), "/mutate UPDATE pods/ephemeralcontainers pod", "/validate UPDATE pods/ephemeralcontainers pod")
 
 	bigger := debug.DeepCopy()
 	bigger.Spec.Containers[0].Resources.Requests[corev1.ResourceCPU] = resource.MustParse("20m")

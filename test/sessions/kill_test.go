@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
 
 	"github.com/debugsidecar/debugsidecar/webhook/session"
 )
@@ -35,6 +36,16 @@ func becomes(t *testing.T, pod *corev1.Pod, status corev1.ConditionStatus, reaso
 	})
 }
 
+// debugged makes a pod with an ephemeral container.
+func debugged(t *testing.T, c *kubernetes.Clientset, ns, name string, record ...corev1.EnvVar) *corev1.Pod {
+	t.Helper()
+	pod, err := debug(t.Context(), c, create(t, env.admin, newPod(ns, name)), debugger("debugger-abcde", record...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pod
+}
+
 func goes(t *testing.T, pod *corev1.Pod) {
 	t.Helper()
 	eventually(t, "pod "+pod.Name+" goes", func() error {
@@ -53,18 +64,11 @@ func TestTheWebhookIsKilledAtEachTurn(t *testing.T) {
 	webhookUp(t)
 	ns := namespace(t)
 	anna := as(t, "anna")
-	pod := create(t, env.admin, newPod(ns, "camera"))
 	left := create(t, anna, newCopy(ns, "left", vars(session.TTLVar, "20s")...))
-	if s := only(t, left); !s.Recorded() {
-		t.Fatalf("the copy is not recorded: %+v", s)
-	}
-	if _, err := debug(t.Context(), anna, pod, debugger("debugger-abcde", vars(session.TTLVar, "20s")...)); err != nil {
-		t.Fatal(err)
-	}
+	pod := recorded(t, func(n int) *corev1.Pod {
+		return debugged(t, anna, ns, fmt.Sprintf("camera-%d", n), vars(session.TTLVar, "20s")...)
+	})
 	webhookDown(t) // after the stamp, whatever else is done by then
-	if s := only(t, read(t, pod)); !s.Recorded() {
-		t.Fatalf("not recorded: %+v", s)
-	}
 	start(t)
 	becomes(t, pod, "True", "Pending", began)
 	webhookDown(t) // after the condition
@@ -127,11 +131,10 @@ func TestATTLEndsByItself(t *testing.T) {
 	webhookUp(t)
 	ns := namespace(t)
 	anna := as(t, "anna")
-	pod := create(t, env.admin, newPod(ns, "camera"))
-	if _, err := debug(t.Context(), anna, pod, debugger("debugger-abcde", vars(session.TTLVar, "3s")...)); err != nil {
-		t.Fatal(err)
-	}
 	copied := create(t, anna, newCopy(ns, "copy", vars(session.TTLVar, "3s")...))
+	pod := recorded(t, func(n int) *corev1.Pod {
+		return debugged(t, anna, ns, fmt.Sprintf("camera-%d", n), vars(session.TTLVar, "3s")...)
+	})
 	report(t, pod, "debugger-abcde", isRunning(time.Now()))
 	becomes(t, pod, "True", "Terminating", began)
 	goes(t, copied)

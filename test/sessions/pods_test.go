@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/util/retry"
 
 	"github.com/debugsidecar/debugsidecar/webhook/session"
 )
@@ -66,6 +67,19 @@ func debug(ctx context.Context, c *kubernetes.Clientset, pod *corev1.Pod, add ..
 	return c.CoreV1().Pods(pod.Namespace).UpdateEphemeralContainers(ctx, pod.Name, now, metav1.UpdateOptions{})
 }
 
+// recorded makes pods until the webhook has seen one's session: on a busy machine
+// the API server may not wait for it, and then goes on without.
+func recorded(t *testing.T, try func(number int) *corev1.Pod) *corev1.Pod {
+	t.Helper()
+	for number := range 5 {
+		if pod := try(number); only(t, pod).Recorded() {
+			return pod
+		}
+	}
+	t.Fatal("no session is recorded")
+	return nil
+}
+
 var (
 	isRunning = func(at time.Time) corev1.ContainerState {
 		return corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(at)}}
@@ -78,17 +92,21 @@ var (
 // report writes what a kubelet would of one container.
 func report(t *testing.T, pod *corev1.Pod, container string, s corev1.ContainerState) {
 	t.Helper()
-	now, err := env.admin.CoreV1().Pods(pod.Namespace).Get(t.Context(), pod.Name, metav1.GetOptions{})
+	err := retry.RetryOnConflict(retry.DefaultBackoff, func() error { // the keeper writes, too
+		now, err := env.admin.CoreV1().Pods(pod.Namespace).Get(t.Context(), pod.Name, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		status := []corev1.ContainerStatus{{Name: container, State: s, Image: "i", ImageID: "i"}}
+		if now.Labels[session.CopyOfLabel] != "" {
+			now.Status.ContainerStatuses = status
+		} else {
+			now.Status.EphemeralContainerStatuses = status
+		}
+		_, err = env.admin.CoreV1().Pods(pod.Namespace).UpdateStatus(t.Context(), now, metav1.UpdateOptions{})
+		return err
+	})
 	if err != nil {
-		t.Fatal(err)
-	}
-	status := []corev1.ContainerStatus{{Name: container, State: s, Image: "i", ImageID: "i"}}
-	if now.Labels[session.CopyOfLabel] != "" {
-		now.Status.ContainerStatuses = status
-	} else {
-		now.Status.EphemeralContainerStatuses = status
-	}
-	if _, err := env.admin.CoreV1().Pods(pod.Namespace).UpdateStatus(t.Context(), now, metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 }
