@@ -4,11 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/debugsidecar/debugsidecar/kubectl-debugsidecar/debug/copy"
@@ -33,7 +36,7 @@ func (c *client) neighbours(ctx context.Context, namespace string) (copy.Neighbo
 	var n copy.Neighbours
 	var mu sync.Mutex
 	var wait sync.WaitGroup
-	var notKnown []string
+	unread := map[string][]string{} // by why
 	read := func(path, many string, unknown *bool, add func(json.RawMessage) error) {
 		wait.Go(func() {
 			err := c.list(ctx, path, namespace, many, func(items []json.RawMessage) error {
@@ -50,7 +53,11 @@ func (c *client) neighbours(ctx context.Context, namespace string) (copy.Neighbo
 				mu.Lock()
 				defer mu.Unlock()
 				*unknown = true
-				notKnown = append(notKnown, fmt.Sprintf("%s of namespace %s are not known: %s", many, namespace, strings.Join(denialLines(err), " ")))
+				why := strings.Join(denialLines(err), " ")
+				if apierrors.IsForbidden(err) {
+					why = "you may not list them"
+				}
+				unread[why] = append(unread[why], many)
 			}
 		})
 	}
@@ -67,6 +74,11 @@ func (c *client) neighbours(ctx context.Context, namespace string) (copy.Neighbo
 		})
 	}
 	wait.Wait()
+	var notKnown []string
+	for _, why := range slices.Sorted(maps.Keys(unread)) {
+		slices.Sort(unread[why])
+		notKnown = append(notKnown, fmt.Sprintf("what may take the copy for the pod is not wholly known: %s of namespace %s: %s", strings.Join(unread[why], ", "), namespace, why))
+	}
 	return n, notKnown
 }
 

@@ -213,13 +213,33 @@ func policy(t *testing.T, l lab) {
 		t.Errorf("a denied request added %d", n)
 	}
 	// Who may not read the namespace's labels gets the webhook's own words.
-	kubeconfig, err := l.User(t.Context(), t.TempDir(), "ours", "stranger", node.Release+"-debug")
+	if _, _, err := l.Kubectl(t.Context(), blind, "apply", "-f", "-"); err != nil {
+		t.Fatal(err)
+	}
+	kubeconfig, err := l.User(t.Context(), t.TempDir(), "ours", "stranger", "blind")
 	if err != nil {
 		t.Fatal(err)
 	}
 	a = l.debugAs(t, kubeconfig, "", "web", "-n", "ours", "--profile=sysadmin", "--", "id")
 	says(t, a.err, "nothing was added to pod web: profile sysadmin is denied", "admission webhook", "would pass: --profile=")
+	// With these rights one comes in all the same, and nothing is lost on the way.
+	x := l.terminal(t, kubeconfig)
+	x.line("kubectl-debugsidecar debug web -n ours; echo status=$?")
+	x.shows("beside app: profile baseline", "in pod ours/web", ready)
+	x.line("exit 0")
+	says(t, x.ended(), "status=0")
 }
+
+// blind is the least with which one can debug: no namespaces, events, logs, and
+// nothing to watch.
+const blind = `apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: blind}
+rules:
+- {apiGroups: [""], resources: [pods], verbs: [get]}
+- {apiGroups: [""], resources: [pods/ephemeralcontainers], verbs: [update]}
+- {apiGroups: [""], resources: [pods/attach], verbs: [get, create]}
+`
 
 func podEnds(t *testing.T, l lab) {
 	l.namespace(t, "ends", nil, debug.App("web", "work", "--for=1h"), "web")
@@ -401,7 +421,7 @@ func role(t *testing.T, l lab) {
 	}
 	says(t, a.err, "image and times come from ConfigMap "+node.Namespace+"/"+node.Release+"-debug")
 	a = l.debugAs(t, kubeconfig, "", "crash", "-n", "role", "--allow-terminated", "--", "id", "-u")
-	says(t, a.err, "you may not make copies of pods")
+	says(t, a.err, "you may not make copies of pods", "services, statefulsets of namespace role: you may not list them")
 	kubeconfig, err = l.User(t.Context(), t.TempDir(), "role", "copier", node.Release+"-debug", node.Release+"-debug-copies")
 	if err != nil {
 		t.Fatal(err)
