@@ -47,9 +47,10 @@ struct flow {
 	__u8 restarting;
 	__u8 payload_type;
 	__u8 highest_marker; /* as highest_timestamp */
-	__u8 pad;
+	__u8 around; /* ENDS and so on, of the gap at hand */
 	__u16 missing;	   /* packets of the picture at hand */
 	__u64 whole_ktime; /* as whole_timestamp: of its last packet */
+	__u64 next_missing; /* packets of the picture that begins */
 	__u64 waits;
 	struct wait wait; /* the latest */
 	struct keys keys;
@@ -281,19 +282,22 @@ static __always_inline __u8 around(struct flow *f, struct packet *p)
 
 /*
  * A gap before a packet: where pictures change in it, each of the two may have
- * been whole. Returns what is missing of the one that begins.
+ * been whole. A function of its own, and what it finds is in the flow, since
+ * Linux 6.1 does not let count() spill more to its stack.
  */
-static __always_inline __u16 miss(struct flow *f, struct packet *p, __u16 count)
+__noinline int miss(struct flow *f, struct packet *p, __u32 count)
 {
-	__u8 is = around(f, p);
-
+	if (!f || !p)
+		return 0;
+	f->around = around(f, p);
 	if (p->timestamp == f->timestamp) {
 		f->missing += count;
 		return 0;
 	}
-	if (!(is & ENDS))
+	if (!(f->around & ENDS))
 		f->missing = 1;
-	return (is & (LEGIBLE | BEGINS)) == LEGIBLE;
+	f->next_missing = (f->around & (LEGIBLE | BEGINS)) == LEGIBLE;
+	return 0;
 }
 
 /* Tells of count numbers from first on that are missing, or of one that came after all. */
@@ -315,7 +319,7 @@ static __always_inline void tell(struct state *state, struct flow_key *key, stru
 	g->count = count;
 	g->first = first;
 	g->filled = filled;
-	g->around = filled ? 0 : around(f, p);
+	g->around = filled ? 0 : f->around;
 	/* The reader polls for a while once it is woken. */
 	if (p->now - state->woken > 1000000) {
 		state->woken = p->now;
@@ -325,8 +329,7 @@ static __always_inline void tell(struct state *state, struct flow_key *key, stru
 }
 
 /* Sets the place of a packet in the sequence. Returns false for an outlier. */
-static __always_inline bool sequence(struct state *state, struct flow_key *key, struct flow *f, struct packet *p,
-				     __u16 *missing)
+static __always_inline bool sequence(struct state *state, struct flow_key *key, struct flow *f, struct packet *p)
 {
 	__u16 ahead = p->seq - (__u16)f->max;
 	__u16 behind = -ahead;
@@ -337,7 +340,7 @@ static __always_inline bool sequence(struct state *state, struct flow_key *key, 
 		f->max++; /* its bit is set below, whatever it was */
 	} else if (ahead && ahead < MAX_DROPOUT) {
 		f->gaps++;
-		*missing = miss(f, p, ahead - 1);
+		miss(f, p, ahead - 1);
 		tell(state, key, f, p, f->max + 1, ahead - 1, 0);
 		if (ahead >= WINDOW)
 			__builtin_memset(f->seen, 0, sizeof(f->seen));
@@ -383,13 +386,16 @@ static __always_inline bool sequence(struct state *state, struct flow_key *key, 
 }
 
 /* The next picture begins, so the one before is as whole as it will be. */
-static __always_inline void end_picture(struct flow *f, __u16 missing)
+__noinline int end_picture(struct flow *f)
 {
-	__u16 broken = f->missing;
+	__u16 broken;
 
-	f->missing = missing;
+	if (!f)
+		return 0;
+	broken = f->missing;
+	f->missing = f->next_missing;
 	if (broken)
-		return;
+		return 0;
 	if (f->whole_ktime && f->last_ktime - f->whole_ktime > WAIT) {
 		f->waits++;
 		f->wait.from = f->whole_ktime;
@@ -399,12 +405,11 @@ static __always_inline void end_picture(struct flow *f, __u16 missing)
 	}
 	f->whole_ktime = f->last_ktime;
 	f->whole_timestamp = f->timestamp;
-	/* Keeps the compiler from making one store, at a place that differs, of this and another. */
-	asm volatile("" ::: "memory");
+	return 0;
 }
 
 /* A frame is a timestamp, as packets with the marker bit get lost, too. */
-static __always_inline void frame(struct flow *f, __u32 timestamp, __u16 missing)
+static __always_inline void frame(struct flow *f, __u32 timestamp)
 {
 #pragma unroll
 	for (int i = 0; i < TIMESTAMPS; i++)
@@ -415,7 +420,7 @@ static __always_inline void frame(struct flow *f, __u32 timestamp, __u16 missing
 		f->timestamps[i] = f->timestamps[i - 1];
 	f->timestamps[0] = timestamp;
 	f->frames++;
-	end_picture(f, missing);
+	end_picture(f);
 }
 
 /*
@@ -437,8 +442,7 @@ static __always_inline void jitter(struct flow *f, struct packet *p)
 
 static __always_inline void account(struct state *state, struct flow_key *key, struct flow *f, struct packet *p)
 {
-	__u16 missing = 0; /* of a picture that begins with this packet */
-	bool placed = sequence(state, key, f, p, &missing);
+	bool placed = sequence(state, key, f, p);
 
 	f->packets++;
 	f->bytes += p->len;
@@ -452,7 +456,8 @@ static __always_inline void account(struct state *state, struct flow_key *key, s
 	} else if (placed) {
 		jitter(f, p);
 		if (p->timestamp != f->timestamp)
-			frame(f, p->timestamp, missing);
+			frame(f, p->timestamp);
+		f->next_missing = 0;
 	} else {
 		return;
 	}

@@ -63,10 +63,11 @@ type tapFlow struct {
 	Restarting       uint8
 	PayloadType      uint8
 	HighestMarker    uint8
-	Pad              uint8
+	Around           uint8
 	Missing          uint16
 	_                [4]byte
 	WholeKtime       uint64
+	NextMissing      uint64
 	Waits            uint64
 	Wait             struct {
 		_      structs.HostLayout
