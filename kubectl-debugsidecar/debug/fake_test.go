@@ -202,7 +202,7 @@ func TestALostConnectionNamesTheWayBack(t *testing.T) {
 			api := server(t, c.handlers)
 			var said bytes.Buffer
 			o := &options{streams: genericiooptions.IOStreams{Out: io.Discard, ErrOut: &said}, terminal: &terminal{}}
-			err := o.finish(t.Context(), api, &debugger{pod: alive, container: "debugger-abcde"}, nil, c.streamed)
+			err := o.finish(t.Context(), api, &debugger{pod: alive, container: "debugger-abcde"}, c.streamed, func() {})
 			coded, ok := errors.AsType[interface {
 				error
 				ExitCode() int
@@ -220,5 +220,32 @@ func TestALostConnectionNamesTheWayBack(t *testing.T) {
 				t.Errorf("a program writes to the terminal: %q", text)
 			}
 		})
+	}
+}
+
+func TestWhatALogLacksWhenItsContainerEndsComesAfterwards(t *testing.T) {
+	died := podWith(corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 2}})
+	died.TypeMeta = metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"}
+	api := server(t, map[string]http.HandlerFunc{
+		podPath: func(w http.ResponseWriter, _ *http.Request) { answer(w, died) },
+		podPath + "/log": func(w http.ResponseWriter, r *http.Request) {
+			text := "one\ntwo\nthree\n"
+			if r.URL.Query().Get("follow") == "true" {
+				text = text[:6]
+			}
+			_, _ = io.WriteString(w, text)
+		},
+	})
+	var out bytes.Buffer
+	o := &options{streams: genericiooptions.IOStreams{Out: &out, ErrOut: io.Discard}, terminal: &terminal{}}
+	err := o.piped(t.Context(), api, &debugger{pod: died, container: "debugger-abcde"}, nil)
+	if status, ok := errors.AsType[exitStatus](err); !ok || status != 2 || out.String() != "one\ntwo\nthree\n" {
+		t.Errorf("%q, %v", out.String(), err)
+	}
+
+	api = server(t, nil) // forbids all
+	err = o.piped(t.Context(), api, &debugger{pod: died, container: "debugger-abcde"}, nil)
+	if err == nil || !strings.Contains(err.Error(), "you may not read logs in namespace n") {
+		t.Errorf("without the right to read logs: %v", err)
 	}
 }

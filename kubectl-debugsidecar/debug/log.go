@@ -2,6 +2,7 @@ package debug
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -25,18 +26,49 @@ func (c *client) logSoFar(ctx context.Context, d *debugger) []byte {
 	return text
 }
 
-// follow copies all that a container says, from its first line until it ends.
-func (c *client) follow(ctx context.Context, d *debugger, out io.Writer) error {
-	stream, err := c.core.Pods(d.pod.Namespace).GetLogs(d.pod.Name, &corev1.PodLogOptions{Container: d.container, Follow: true}).Stream(ctx)
+// maxWhole is how long a log may be to be read once more; a kubelet keeps 10 MiB
+// in a file, and begins another.
+const maxWhole = 8 << 20
+
+// follow copies what a container says, from its first line until it ends, and
+// returns how much that was.
+func (c *client) follow(ctx context.Context, d *debugger, out io.Writer) (int64, error) {
+	return c.copyLog(ctx, d, true, 0, out)
+}
+
+// rest copies what a log has beyond what was read of it: a kubelet ends a log when
+// its container has ended, even if not all is written yet.
+func (c *client) rest(ctx context.Context, d *debugger, read int64, out io.Writer) error {
+	if read > maxWhole {
+		return nil
+	}
+	_, err := c.copyLog(ctx, d, false, read, out)
+	return err
+}
+
+func (c *client) copyLog(ctx context.Context, d *debugger, follow bool, without int64, out io.Writer) (int64, error) {
+	stream, err := c.core.Pods(d.pod.Namespace).GetLogs(d.pod.Name, &corev1.PodLogOptions{Container: d.container, Follow: follow}).Stream(ctx)
 	if apierrors.IsForbidden(err) {
-		return fmt.Errorf("you may not read logs in namespace %s (get pods/log): %s", d.pod.Namespace, allowed)
+		return 0, &noLog{fmt.Errorf("you may not read logs in namespace %s (get pods/log), so nothing can be shown without a terminal: %s", d.pod.Namespace, allowed)}
 	}
 	if err != nil {
-		return fmt.Errorf("reading the log of %s: %w", d.container, err)
+		return 0, fmt.Errorf("reading the log of %s: %w", d.container, err)
 	}
 	defer stream.Close()
-	if _, err := io.Copy(out, stream); err != nil {
-		return fmt.Errorf("reading the log of %s: %w", d.container, err)
+	if _, err := io.CopyN(io.Discard, stream, without); err != nil {
+		return 0, nil // there is no more
 	}
-	return nil
+	n, err := io.Copy(out, stream)
+	if err != nil {
+		return n, fmt.Errorf("reading the log of %s: %w", d.container, err)
+	}
+	return n, nil
+}
+
+// noLog is the lack of the right to read logs.
+type noLog struct{ error }
+
+func isNoLog(err error) bool {
+	_, is := errors.AsType[*noLog](err)
+	return is
 }

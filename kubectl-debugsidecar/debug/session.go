@@ -31,9 +31,7 @@ func (o *options) run(ctx context.Context, c *client, d *debugger, b *begun) err
 	asked := containerOf(d.pod, d.container)
 	switch {
 	case b.phase == ended:
-		if err := c.follow(ctx, d, o.streams.Out); err != nil {
-			note(o.streams.ErrOut, "%v", err)
-		}
+		o.whole(ctx, c, d, 0)
 		return o.closing(d, b.status.State.Terminated)
 	case asked != nil && asked.TTY && asked.Stdin && o.terminal.is:
 		return o.interactive(ctx, c, d, b)
@@ -56,7 +54,11 @@ func (o *options) interactive(ctx context.Context, c *client, d *debugger, b *be
 	if cause := context.Cause(ctx); cause != nil {
 		return o.left(d, cause)
 	}
-	return o.finish(ctx, c, d, screen, err)
+	return o.finish(ctx, c, d, err, func() {
+		if !screen.hasOutput() { // it ended before it could be attached to
+			o.whole(ctx, c, d, 0)
+		}
+	})
 }
 
 // connect attaches; where the container may not be there yet, again.
@@ -98,10 +100,11 @@ func (o *options) piped(ctx context.Context, c *client, d *debugger, asked *core
 	}
 	screen := newScreen(o.streams.Out, false)
 	begin := time.Now()
+	var read int64
 	var err error
 	for {
 		// The kubelet knows of the container a little later than its runtime.
-		if err = c.follow(ctx, d, screen); err == nil || screen.hasOutput() || time.Since(begin) > early || ctx.Err() != nil {
+		if read, err = c.follow(ctx, d, screen); err == nil || screen.hasOutput() || isNoLog(err) || time.Since(begin) > early || ctx.Err() != nil {
 			break
 		}
 		sleep(ctx, pause/5)
@@ -109,11 +112,22 @@ func (o *options) piped(ctx context.Context, c *client, d *debugger, asked *core
 	if cause := context.Cause(ctx); cause != nil {
 		return o.left(d, cause)
 	}
-	return o.finish(ctx, c, d, nil, err)
+	if isNoLog(err) {
+		return failure{fmt.Errorf("%w\n%s may run; in a terminal: %s", err, d.container, d.comeBack())}
+	}
+	return o.finish(ctx, c, d, err, func() { o.whole(ctx, c, d, read) })
 }
 
-// finish finds out how a session came to its end, and says it.
-func (o *options) finish(ctx context.Context, c *client, d *debugger, screen *screen, streamed error) error {
+// whole shows what an ended container said beyond what was shown already.
+func (o *options) whole(ctx context.Context, c *client, d *debugger, shown int64) {
+	if err := c.rest(ctx, d, shown, o.streams.Out); err != nil {
+		note(o.streams.ErrOut, "%v", err)
+	}
+}
+
+// finish finds out how a session came to its end, and says it; if the container
+// has ended, atEnd is called before.
+func (o *options) finish(ctx context.Context, c *client, d *debugger, streamed error, atEnd func()) error {
 	patience := endIn
 	if streamed != nil {
 		patience = lostIn
@@ -134,12 +148,7 @@ func (o *options) finish(ctx context.Context, c *client, d *debugger, screen *sc
 		if now.phase != ended && !(now.status != nil && now.status.State.Terminated != nil) {
 			continue
 		}
-		if screen != nil && !screen.hasOutput() {
-			// It ended before it could be attached to.
-			if err := c.follow(ctx, d, o.streams.Out); err != nil {
-				note(o.streams.ErrOut, "%v", err)
-			}
-		}
+		atEnd()
 		return o.closing(d, now.status.State.Terminated)
 	}
 	if cause := context.Cause(ctx); cause != nil {
