@@ -3,6 +3,7 @@ package build
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"io"
@@ -43,7 +44,7 @@ func describe(r recipe, layers []layer) (manifest, config blob, err error) {
 		Config: v1.ImageConfig{
 			Entrypoint: []string{r.program},
 			Env:        []string{"PATH=/usr/sbin:/usr/bin"},
-			User:       strconv.Itoa(nonRoot) + ":" + strconv.Itoa(nonRoot),
+			User:       cmp.Or(r.user, strconv.Itoa(nonRoot)+":"+strconv.Itoa(nonRoot)),
 			WorkingDir: "/",
 			Labels:     r.labels(),
 		},

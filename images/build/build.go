@@ -87,10 +87,10 @@ func Images(ctx context.Context, o Options) ([]Image, error) {
 }
 
 // Static makes the image of one static program, which is named as in a pod and has
-// no SBOM: what tests let run beside ours.
-func Static(ctx context.Context, archive, name, program string) error {
+// no SBOM: what tests let run beside ours. user is as in 0:0; empty: ours.
+func Static(ctx context.Context, archive, name, user, program string) error {
 	inside := bin + filepath.Base(program)
-	r := recipe{parts: []part{files(executable(inside, program))}, program: "/" + inside}
+	r := recipe{parts: []part{files(executable(inside, program))}, program: "/" + inside, user: user}
 	b := builder{Options: Options{Log: func(string) {}}}
 	layers, err := b.layers(ctx, r)
 	if err != nil {

@@ -13,6 +13,7 @@ type recipe struct {
 	version  string
 	parts    []part // a layer each; what changes least comes first
 	program  string // that it runs
+	user     string // as in 0:0; nobody of importance if it is empty
 	packages []debianPackage
 	programs []string // on this machine, with Go modules in them
 }

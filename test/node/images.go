@@ -36,7 +36,7 @@ func buildImages(ctx context.Context, o Options) ([]string, error) {
 	if out, err := compile.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("building the app: %w\n%s", err, out)
 	}
-	if err := build.Static(ctx, app+".tar", AppImage, app); err != nil {
+	if err := build.Static(ctx, app+".tar", AppImage, "", app); err != nil {
 		return nil, fmt.Errorf("making the app's image: %w", err)
 	}
 	return append(archives, app+".tar"), nil

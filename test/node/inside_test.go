@@ -127,7 +127,7 @@ func insideImages(t *testing.T, c *cluster.Cluster, say func(string)) (debug str
 	if out, err := compile.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	if err := build.Static(t.Context(), app+".tar", node.AppImage, app); err != nil {
+	if err := build.Static(t.Context(), app+".tar", node.AppImage, "", app); err != nil {
 		t.Fatal(err)
 	}
 	for _, archive := range []string{images[0].Archive, app + ".tar"} {

@@ -179,8 +179,6 @@ func windowsContext(t *target, p Profile) *corev1.SecurityContext {
 	return sc
 }
 
-func ptr[T any](v T) *T { return &v }
-
 func clone[T any](p *T) *T {
 	if p == nil {
 		return nil
