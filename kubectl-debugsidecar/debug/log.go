@@ -36,14 +36,30 @@ func (c *client) follow(ctx context.Context, d *debugger, out io.Writer) (int64,
 	return c.copyLog(ctx, d, true, 0, out)
 }
 
+const (
+	// settled is after how long without more a log is taken for whole.
+	settled = 300 * time.Millisecond
+	// wholeWithin bounds the wait for that.
+	wholeWithin = 3 * time.Second
+)
+
 // rest copies what a log has beyond what was read of it: a kubelet ends a log when
-// its container has ended, even if not all is written yet.
+// its container has ended, and the runtime may still be writing it.
 func (c *client) rest(ctx context.Context, d *debugger, read int64, out io.Writer) error {
-	if read > maxWhole {
-		return nil
+	for end := time.Now().Add(wholeWithin); read <= maxWhole; {
+		n, err := c.copyLog(ctx, d, false, read, out)
+		if err != nil {
+			return err
+		}
+		if read += n; n == 0 && read > 0 || time.Now().After(end) {
+			return nil
+		}
+		sleep(ctx, settled)
+		if ctx.Err() != nil {
+			return nil
+		}
 	}
-	_, err := c.copyLog(ctx, d, false, read, out)
-	return err
+	return nil
 }
 
 func (c *client) copyLog(ctx context.Context, d *debugger, follow bool, without int64, out io.Writer) (int64, error) {

@@ -120,6 +120,7 @@ func (o *options) piped(ctx context.Context, c *client, d *debugger, asked *core
 
 // whole shows what an ended container said beyond what was shown already.
 func (o *options) whole(ctx context.Context, c *client, d *debugger, shown int64) {
+	sleep(ctx, settled)
 	if err := c.rest(ctx, d, shown, o.streams.Out); err != nil {
 		note(o.streams.ErrOut, "%v", err)
 	}
