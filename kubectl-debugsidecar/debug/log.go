@@ -51,7 +51,7 @@ func (c *client) rest(ctx context.Context, d *debugger, read int64, out io.Write
 		if err != nil {
 			return err
 		}
-		if read += n; n == 0 && read > 0 || time.Now().After(end) {
+		if read += n; n == 0 || time.Now().After(end) {
 			return nil
 		}
 		sleep(ctx, settled)
