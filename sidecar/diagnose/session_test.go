@@ -112,6 +112,10 @@ func newTerminal(t *testing.T) *terminal {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// Somebody looks at it.
+	if err := unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: 200}); err != nil {
+		t.Fatal(err)
+	}
 	term := &terminal{master: os.NewFile(uintptr(fd), "ptmx"), slave: slave}
 	var reading sync.WaitGroup
 	reading.Go(func() {
@@ -310,15 +314,15 @@ func TestTheTimeEndsAllOfTheContainerAndNothingElse(t *testing.T) {
 		ttl  string
 		stop bool // the terminal's output, by Ctrl-S
 	}{
-		{"TTL", "4s", false},
+		{"TTL", "8s", false},
 		{"until", "1h0m0s", false},
-		{"TTL, the terminal stopped", "4s", true},
+		{"TTL, the terminal stopped", "8s", true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			begin := time.Now()
 			env := []string{"DEBUGSIDECAR_SESSION_TTL=" + c.ttl}
 			if c.name == "until" {
-				env = append(env, "DEBUGSIDECAR_SESSION_UNTIL="+begin.Add(5*time.Second).UTC().Format(time.RFC3339))
+				env = append(env, "DEBUGSIDECAR_SESSION_UNTIL="+begin.Add(9*time.Second).UTC().Format(time.RFC3339))
 			}
 			s := sit(t, env, "--grace", "2s")
 			s.term.expect(t, prompt)
@@ -350,7 +354,7 @@ func TestTheTimeEndsAllOfTheContainerAndNothingElse(t *testing.T) {
 			if !c.stop && !strings.Contains(s.term.text(), "[debugsidecar] the session's time is over") {
 				t.Error("nobody was told")
 			}
-			if d := time.Since(begin); d < 3*time.Second || d > 25*time.Second {
+			if d := time.Since(begin); d < 7*time.Second || d > 30*time.Second {
 				t.Errorf("after %v", d)
 			}
 			select {
@@ -358,8 +362,8 @@ func TestTheTimeEndsAllOfTheContainerAndNothingElse(t *testing.T) {
 			case <-time.After(10 * time.Second):
 				t.Error("what exec started lives")
 			}
-			eventually(t, "all of the container ended", func() bool { return len(living(t, ourID)) == 0 })
-			if len(living(t, targetID)) != 1 {
+			eventually(t, "all of the container ended", func() bool { return len(living(t, s.pod.Path(ourID))) == 0 })
+			if len(living(t, s.pod.Path(targetID))) != 1 {
 				t.Error("the target is not what it was")
 			}
 		})

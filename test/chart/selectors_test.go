@@ -206,6 +206,7 @@ func TestEntriesAskForNoMoreThanTheyJudge(t *testing.T) {
 	}
 	want := map[string][]string{"mutating": {"CREATE /pods"}, "validating": judged,
 		"entering": {"CONNECT /pods/exec", "CONNECT /pods/attach", "UPDATE /pods/ephemeralcontainers"}}
+	want["trusting"] = []string{"CREATE /pods", "UPDATE /pods", "UPDATE /pods/ephemeralcontainers"}
 	want["trimming"] = append(slices.Clone(want["mutating"]), "UPDATE /pods/ephemeralcontainers")
 	everyEntry(t, func(t *testing.T, kind string, e entry) {
 		if strings.HasSuffix(e.name, ".trim.debugsidecar.io") || e.name == "ephemeral.session.debugsidecar.io" {

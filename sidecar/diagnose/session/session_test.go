@@ -256,14 +256,14 @@ func TestTheEndIsOursAloneInAPodThatSharesItsProcesses(t *testing.T) {
 			look := prepare(t, "look")
 			pod.Exec(t, ours, s.Process.Pid, look.Cmd)
 			look.line(t, "first false <nil>")
-			if n := len(members(t, ours)); n < 7 {
+			if n := len(members(t, pod.Path(ours))); n < 7 {
 				t.Fatalf("%d processes in our group", n)
 			}
 
 			s.in.Write([]byte("x"))
 			s.line(t, "left 0")
-			got := members(t, ours)
-			for end := time.Now().Add(10 * time.Second); len(got) > 2 && time.Now().Before(end); got = members(t, ours) {
+			got := members(t, pod.Path(ours))
+			for end := time.Now().Add(10 * time.Second); len(got) > 2 && time.Now().Before(end); got = members(t, pod.Path(ours)) {
 				time.Sleep(20 * time.Millisecond) // some are about to be gone
 			}
 			if len(got) != 2 || !alive(s.Process.Pid) || !alive(group.Process.Pid) {

@@ -39,6 +39,10 @@ func New(t testing.TB) *Pod {
 	return p
 }
 
+// Path is the end of a container's line in /proc/PID/cgroup, unlike that of any
+// other pod.
+func (p *Pod) Path(group string) string { return filepath.Join("/", filepath.Base(p.dir), group) }
+
 func cgroup2(t testing.TB) string {
 	text, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
