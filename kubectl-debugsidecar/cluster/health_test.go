@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"k8s.io/client-go/rest"
@@ -17,14 +18,14 @@ func TestASidecarGetsNoCredentialsAndNoMemory(t *testing.T) {
 		t.Errorf("the redirect was followed, with Authorization %q", r.Header.Get("Authorization"))
 	}))
 	defer thief.Close()
-	sent := 0
+	var sent atomic.Int64
 	for name, answer := range map[string]http.HandlerFunc{
 		"redirect": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, thief.URL, http.StatusFound) },
 		"flood": func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(http.StatusInternalServerError)
-			for chunk := []byte(strings.Repeat("a", 1<<20)); sent < 256<<20; {
+			for chunk := []byte(strings.Repeat("a", 1<<20)); sent.Load() < 256<<20; {
 				n, err := w.Write(chunk)
-				if sent += n; err != nil {
+				if sent.Add(int64(n)); err != nil {
 					return
 				}
 			}
@@ -40,7 +41,7 @@ func TestASidecarGetsNoCredentialsAndNoMemory(t *testing.T) {
 			t.Errorf("%s: %q, %.100s", name, word, why)
 		}
 	}
-	if sent > 32<<20 {
-		t.Errorf("%d MiB of a refusal were read", sent>>20)
+	if n := sent.Load(); n > 32<<20 {
+		t.Errorf("%d MiB of a refusal were read", n>>20)
 	}
 }

@@ -197,6 +197,8 @@ func (l *look) run(ctx context.Context, p part, room int) (Entry, []byte) {
 	text, err := got.text, got.err
 	switch {
 	case len(text) == 0:
+	case p.json && len(text) > mostPart: // to mask it would take its time, too
+		text, err = nil, errors.Join(err, errors.New("it is too large"))
 	case p.json:
 		var masked []byte
 		if masked, err = l.redact.json(text); err != nil {
