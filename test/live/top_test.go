@@ -117,8 +117,8 @@ func (x *terminal) shows(t *testing.T, texts ...string) string {
 func topShowsAStall(t *testing.T, l lab, pod, camera string) {
 	x := newTerminal(t, 80, 24)
 	x.shows(t, "ready$")
-	modes := func() string {
-		x.keys(t, "clear; stty -a | md5sum; echo over", "Enter")
+	modes := func() string { // but for the size
+		x.keys(t, "clear; stty -g | md5sum; echo over", "Enter")
 		screen := x.shows(t, "over\n")
 		line, _, _ := strings.Cut(screen[strings.Index(screen, "\n")*0:], "  -")
 		return strings.TrimSpace(line[strings.LastIndex(line, "\n")+1:])

@@ -88,11 +88,15 @@ func TestInsideADebugContainer(t *testing.T) {
 	if strings.Contains(out, "pid 1\n") || strings.HasPrefix(out, "pid \n") || !strings.Contains(out, "ELF") || !strings.Contains(out, "no shell") {
 		t.Errorf("inside: %q", out)
 	}
-	if logs := l.kubectl(t, "", "--namespace=inside", "logs", "two", "-c", "debugger"); !strings.Contains(logs, "app: pid ") || !strings.Contains(logs, "($TARGET_ROOT)") {
-		t.Errorf("the greeting: %s", logs)
-	} else {
+	// Nobody looks at its terminal, so it greets after a while.
+	l.until(t, "it greets", func(ctx context.Context) error {
+		logs, _, err := c.Kubectl(ctx, "", "--namespace=inside", "logs", "two", "-c", "debugger")
+		if err != nil || !strings.Contains(logs, "app: pid ") || !strings.Contains(logs, "($TARGET_ROOT)") {
+			return fmt.Errorf("it says %q (%v)", logs, err)
+		}
 		t.Log("\n" + logs)
-	}
+		return nil
+	})
 	archive := l.kubectl(t, "", "--namespace=inside", "exec", "two", "-c", "debugger", "--", "sidecar", "snapshot", "-o", "-")
 	snapshotOf(t, archive)
 

@@ -32,7 +32,7 @@ func TestTheKeeperKeepsNoPods(t *testing.T) {
 	for range 8 {
 		wait.Go(func() {
 			for range manyPods / 8 {
-				if _, err := env.admin.CoreV1().Pods(ns).Create(t.Context(), pod, metav1.CreateOptions{}); err != nil {
+				if _, err := env.admin.CoreV1().Pods(ns).Create(t.Context(), pod.DeepCopy(), metav1.CreateOptions{}); err != nil {
 					t.Error(err)
 					return
 				}

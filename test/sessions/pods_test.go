@@ -58,13 +58,18 @@ func debugger(name string, env ...corev1.EnvVar) corev1.EphemeralContainer {
 }
 
 // debug adds ephemeral containers to a pod.
-func debug(ctx context.Context, c *kubernetes.Clientset, pod *corev1.Pod, add ...corev1.EphemeralContainer) (*corev1.Pod, error) {
-	now, err := c.CoreV1().Pods(pod.Namespace).Get(ctx, pod.Name, metav1.GetOptions{})
-	if err != nil {
-		return nil, err
-	}
-	now.Spec.EphemeralContainers = append(now.Spec.EphemeralContainers, add...)
-	return c.CoreV1().Pods(pod.Namespace).UpdateEphemeralContainers(ctx, pod.Name, now, metav1.UpdateOptions{})
+func debug(ctx context.Context, c *kubernetes.Clientset, pod *corev1.Pod, add ...corev1.EphemeralContainer) (updated *corev1.Pod, err error) {
+	// The keeper may change the pod's condition in between.
+	err = retry.RetryOnConflict(retry.DefaultRetry, func() error {
+		now, err := c.CoreV1().Pods(pod.Namespace).Get(ctx, pod.Name, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		now.Spec.EphemeralContainers = append(now.Spec.EphemeralContainers, add...)
+		updated, err = c.CoreV1().Pods(pod.Namespace).UpdateEphemeralContainers(ctx, pod.Name, now, metav1.UpdateOptions{})
+		return err
+	})
+	return updated, err
 }
 
 // recorded makes pods until the webhook has seen one's session: on a busy machine
