@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os/exec"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -117,11 +118,20 @@ func (x *terminal) shows(t *testing.T, texts ...string) string {
 func topShowsAStall(t *testing.T, l lab, pod, camera string) {
 	x := newTerminal(t, 80, 24)
 	x.shows(t, "ready$")
-	modes := func() string { // but for the size
-		x.keys(t, "clear; stty -g | md5sum; echo over", "Enter")
-		screen := x.shows(t, "over\n")
-		line, _, _ := strings.Cut(screen[strings.Index(screen, "\n")*0:], "  -")
-		return strings.TrimSpace(line[strings.LastIndex(line, "\n")+1:])
+	asked := 0
+	modes := func() string { // of the terminal, but for its size
+		asked++
+		x.keys(t, fmt.Sprintf("clear; echo modes-%d: $(stty -g | md5sum)", asked), "Enter")
+		answer := regexp.MustCompile(fmt.Sprintf(`modes-%d: ([0-9a-f]{32})`, asked))
+		for end := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+			screen := x.screen(t)
+			if found := answer.FindStringSubmatch(screen); found != nil {
+				return found[1]
+			}
+			if time.Now().After(end) {
+				t.Fatalf("the shell does not answer:\n%s", screen)
+			}
+		}
 	}
 	before := modes()
 	x.keys(t, "clear; "+plugin()+" top -n cameras --kubeconfig "+l.Kubeconfig, "Enter")
