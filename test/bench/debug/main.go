@@ -23,11 +23,11 @@ import (
 	"time"
 
 	"github.com/debugsidecar/debugsidecar/test/debug"
+	"github.com/debugsidecar/debugsidecar/test/node"
 )
 
 const (
 	namespace = "bench"
-	image     = "debugsidecar/debug:0.1.0"
 	// silence is after how long a person presses Enter to see whether there is a
 	// prompt.
 	silence  = 5 * time.Second
@@ -79,6 +79,11 @@ func run(ctx context.Context, w io.Writer, root string, rounds int) (err error) 
 	}
 	defer func() { err = errors.Join(err, l.Stop()) }()
 	if err := l.Namespace(ctx, namespace, nil, debug.App("first", "work", "--for=1h"), "first"); err != nil {
+		return err
+	}
+	// What the plugin takes by itself.
+	image, _, err := l.Kubectl(ctx, "", "--namespace", node.Namespace, "get", "configmap", node.Release+"-debug", "-o", "jsonpath={.data.image}")
+	if err != nil {
 		return err
 	}
 	kubectl := []string{filepath.Join(l.Bin, "kubectl"), "--kubeconfig", l.Kubeconfig, "--namespace", namespace, "debug"}
