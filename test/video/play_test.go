@@ -23,7 +23,8 @@ import (
 // patience is how long anything may take on a busy machine.
 const patience = time.Minute
 
-// play runs a capture until the test ends, and then looks for what it left.
+// play runs a capture until the test ends, and then looks for what it left. A test
+// has one: what another one is doing meanwhile looks like a leak.
 func play(t *testing.T, o capture.Options) *capture.Capture {
 	t.Helper()
 	worker := needs(t)
@@ -219,14 +220,16 @@ func TestDamageShowsAsErrorsAndArtefacts(t *testing.T) {
 		t.Fatalf("ffmpeg: %v: %s", err, out)
 	}
 	for path, damaged := range map[string]bool{whole: false, broken: true} {
-		c := play(t, capture.Options{Source: path, Local: true, Mode: capture.Always, CheckEvery: 50 * time.Millisecond})
-		s := await(t, c, "over", func(s capture.Snapshot) bool { return s.State == capture.Closed && s.Frames > 0 })
-		if s.Checked < 20 || (s.Errors > 0) != damaged {
-			t.Errorf("damaged: %v; %+v", damaged, s)
-		}
-		if damaged && s.Artefacts == 0 {
-			t.Errorf("no artefacts: %+v", s)
-		}
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			c := play(t, capture.Options{Source: path, Local: true, Mode: capture.Always, CheckEvery: 50 * time.Millisecond})
+			s := await(t, c, "over", func(s capture.Snapshot) bool { return s.State == capture.Closed && s.Frames > 0 })
+			if s.Checked < 20 || (s.Errors > 0) != damaged {
+				t.Errorf("damaged: %v; %+v", damaged, s)
+			}
+			if damaged && s.Artefacts == 0 {
+				t.Errorf("no artefacts: %+v", s)
+			}
+		})
 	}
 }
 

@@ -228,14 +228,14 @@ func TestHTTPSIsVerifiedByTheSameAuthority(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(stop)
-	for ca, plays := range map[string]bool{a.file: true, "": false} {
+	t.Run("a known CA", func(t *testing.T) {
 		o := impatient(url + "/live.flv")
-		o.CA = ca
-		c := play(t, o)
-		if plays {
-			await(t, c, "playing", frames(30))
-		} else if s := awaitFault(t, c, capture.Refused, "--source-ca"); s.Frames != 0 {
-			t.Errorf("%s: %+v", fmt.Sprint(ca), s)
+		o.CA = a.file
+		await(t, play(t, o), "playing", frames(30))
+	})
+	t.Run("nobody knows its CA", func(t *testing.T) {
+		if s := awaitFault(t, play(t, impatient(url+"/live.flv")), capture.Refused, "--source-ca"); s.Frames != 0 {
+			t.Errorf("%+v", s)
 		}
-	}
+	})
 }
