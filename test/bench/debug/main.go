@@ -28,6 +28,11 @@ import (
 
 const (
 	namespace = "bench"
+	// settled is how long a pod has run before it is debugged. A kubelet looks at a pod
+	// again when its runtime was listed since the last time, once a second: who comes
+	// right after the pod's start waits for that, whatever the program
+	// (pkg/kubelet/pod_workers.go, GetNewerThan).
+	settled = 5 * time.Second
 	// silence is after how long a person presses Enter to see whether there is a
 	// prompt.
 	silence  = 5 * time.Second
@@ -96,31 +101,53 @@ func run(ctx context.Context, w io.Writer, root string, rounds int) (err error) 
 	}
 	// The first of each is not counted: it reads the programs from the disk.
 	for round := range rounds + 1 {
-		for i, s := range subjects {
-			pod := fmt.Sprintf("app-%d-%d", round, i)
-			if _, _, err := l.Kubectl(ctx, debug.App(pod, "work", "--for=1h"), "apply", "--namespace", namespace, "-f", "-"); err != nil {
-				return err
-			}
-			if _, _, err := l.Kubectl(ctx, "", "--namespace", namespace, "wait", "--for=condition=Ready", "pod/"+pod, "--timeout=60s"); err != nil {
-				return err
-			}
-			took, typed, err := s.once(ctx, pod)
+		var pods []string
+		for i := range subjects {
+			pods = append(pods, fmt.Sprintf("app-%d-%d", round, i))
+		}
+		if err := start(ctx, l, pods); err != nil {
+			return err
+		}
+		for turn := range subjects {
+			i := (turn + round) % len(subjects) // nobody is always the first
+			took, typed, err := subjects[i].once(ctx, pods[i])
 			if err != nil {
-				return fmt.Errorf("%s: %w", s.name, err)
+				return fmt.Errorf("%s: %w", subjects[i].name, err)
 			}
 			if round > 0 {
-				s.times = append(s.times, took.Seconds())
+				subjects[i].times = append(subjects[i].times, took.Seconds())
 				if typed {
-					s.typed++
+					subjects[i].typed++
 				}
 			}
-			if _, _, err := l.Kubectl(ctx, "", "--namespace", namespace, "delete", "pod", pod, "--force", "--grace-period=0", "--wait=false"); err != nil {
-				return err
-			}
+			fmt.Fprintf(os.Stderr, "round %d: %s: %.2f s\n", round, subjects[i].name, took.Seconds())
+		}
+		if _, _, err := l.Kubectl(ctx, "", append([]string{"--namespace", namespace, "delete", "pod", "--force", "--grace-period=0", "--wait=false"}, pods...)...); err != nil {
+			return err
 		}
 	}
 	report(w, subjects, rounds)
 	return nil
+}
+
+// start starts pods, and waits until they have run for a while.
+func start(ctx context.Context, l *debug.Lab, pods []string) error {
+	for _, pod := range pods {
+		if _, _, err := l.Kubectl(ctx, debug.App(pod, "work", "--for=1h"), "apply", "--namespace", namespace, "-f", "-"); err != nil {
+			return err
+		}
+	}
+	for _, pod := range pods {
+		if _, _, err := l.Kubectl(ctx, "", "--namespace", namespace, "wait", "--for=condition=Ready", "pod/"+pod, "--timeout=60s"); err != nil {
+			return err
+		}
+	}
+	select {
+	case <-time.After(settled):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // once starts it, and returns how long it took until there was a prompt, and
