@@ -14,6 +14,7 @@ import (
 
 	"github.com/debugsidecar/debugsidecar/bpf"
 	"github.com/debugsidecar/debugsidecar/sidecar/answer"
+	"github.com/debugsidecar/debugsidecar/sidecar/warn"
 )
 
 // Options of Run. Flags name them; in a pod they come from the environment that
@@ -57,6 +58,8 @@ type Options struct {
 	// Receivers is a file with more of them, with what they take: tokens,
 	// certificates, a proxy.
 	Receivers string
+	// Confidence is how likely a stall has to be for it to be predicted.
+	Confidence float64
 	// TokenFile is for Alertmanagers and Webhooks.
 	TokenFile string
 	// Log is how much is logged: debug, info, warn or error.
@@ -103,6 +106,7 @@ func (o *Options) BindFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.Worker, "worker", env("WORKER", ""), "the capture program (default: debugsidecar-capture beside this program)")
 	fs.StringVar(&o.ports, "rtp-ports", env("RTP_PORTS", ""), "UDP ports that carry RTP, as 5004,5006 (default: recognised)")
 	fs.StringVar(&o.buffers, "buffer", env("BUFFER_SECONDS", ""), "depths of the viewers' playout buffers in seconds; they are added to "+defaultBuffers)
+	fs.Float64Var(&o.Confidence, "confidence", number(env("CONFIDENCE", ""), warn.DefaultConfidence), "how likely a stall has to be for it to be predicted, 0.3 to 0.99: more is later, and more often right")
 	fs.StringVar(&o.Tier, "tier", env("TIER", "kernel"), "the best tier to try: kernel or user")
 	fs.StringVar(&o.Listen, "listen", ":"+env("PORT", "9400"), "address of /metrics, /healthz and /readyz")
 	fs.StringVar(&o.Inside, "inside", env("INSIDE", "127.0.0.1:9401"), "address of the page and the API; must be on loopback")
@@ -126,6 +130,14 @@ func (o *Options) BindFlags(fs *pflag.FlagSet) {
 func duration(text string, other time.Duration) time.Duration {
 	if d, err := time.ParseDuration(text); err == nil {
 		return d
+	}
+	return other
+}
+
+// number reads a variable as duration does.
+func number(text string, other float64) float64 {
+	if n, err := strconv.ParseFloat(text, 64); err == nil {
+		return n
 	}
 	return other
 }
@@ -167,6 +179,9 @@ func (o *Options) Complete() error {
 	}
 	if o.SourceInsecure && o.SourceCA != "" {
 		return errors.New("--source-ca and --source-insecure exclude each other")
+	}
+	if !(o.Confidence >= warn.LeastConfidence && o.Confidence <= warn.MostConfidence) {
+		return fmt.Errorf("--confidence %v: it is %v to %v", o.Confidence, warn.LeastConfidence, warn.MostConfidence)
 	}
 	var err error
 	if o.Ports, err = parsePorts(o.ports); err != nil {

@@ -24,7 +24,7 @@ func options(t *testing.T, args ...string) (Options, error) {
 func TestTheProfilesVariablesAreUnderstood(t *testing.T) {
 	for name, value := range map[string]string{
 		"TIER": "user", "PORT": "9405", "SOURCE": "rtsp://camera/1", "OPEN": "sampled", "RTP_PORTS": "5004,5006",
-		"BUFFER_SECONDS": "3", "LOG_LEVEL": "warn", "POD": "ingest", "NAMESPACE": "video",
+		"BUFFER_SECONDS": "3", "CONFIDENCE": "0.97", "LOG_LEVEL": "warn", "POD": "ingest", "NAMESPACE": "video",
 	} {
 		t.Setenv("DEBUGSIDECAR_"+name, value)
 	}
@@ -32,7 +32,7 @@ func TestTheProfilesVariablesAreUnderstood(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if o.Tier != "user" || o.Listen != ":9405" || o.Source != "rtsp://camera/1" || o.Open != "sampled" || o.Log != "warn" ||
+	if o.Tier != "user" || o.Listen != ":9405" || o.Source != "rtsp://camera/1" || o.Open != "sampled" || o.Log != "warn" || o.Confidence != .97 ||
 		o.Pod != "ingest" || o.Namespace != "video" || !slices.Equal(o.Ports, []uint16{5004, 5006}) {
 		t.Errorf("got %+v", o)
 	}
@@ -58,6 +58,8 @@ func TestASecretsSourceWins(t *testing.T) {
 func TestBadOptionsAreExplained(t *testing.T) {
 	for _, c := range []struct{ flag, value, want string }{
 		{"--open", "often", "onAlert, sampled or always"},
+		{"--confidence", "1", "it is 0.3 to 0.99"},
+		{"--confidence", "NaN", "it is 0.3 to 0.99"},
 		{"--tier", "root", "kernel or user"},
 		{"--log-level", "loud", "debug, info"},
 		{"--rtp-ports", "5004,0", `"0" is no port`},

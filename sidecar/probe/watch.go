@@ -43,7 +43,7 @@ type connection struct {
 
 func newWatch(o *Options, s *sources, wall func(clock.Ktime) time.Time) *watch {
 	return &watch{
-		options: o, warn: warn.Options{Buffers: o.Buffers, Time: wall, History: warn.NewHistory()},
+		options: o, warn: warn.Options{Buffers: o.Buffers, Confidence: o.Confidence, Time: wall, History: warn.NewHistory()},
 		sources: s, node: node.Open(node.Default), sockets: newSockets(),
 		kernel: map[receiver]sample.Kernel{}, streams: map[sample.Stream]*stream{}, segments: map[sample.Stream]connection{},
 		queues: map[sample.Stream]queue{},

@@ -26,6 +26,7 @@ func Command() *cobra.Command {
 		asJSON  bool
 		kernel  string
 		buffers string
+		sure    float64
 	)
 	c := &cobra.Command{
 		Use:   "replay FILE",
@@ -49,17 +50,21 @@ are printed in any case.`,
 	c.Flags().BoolVar(&asJSON, "json", false, "print each alert as a JSON line, and nothing else")
 	c.Flags().StringVar(&kernel, "kernel", "", "file with what the receivers' sockets said, as JSON lines")
 	c.Flags().StringVar(&buffers, "buffer", "", "depths of viewers' buffers in seconds, separated by commas (default 0.2,0.5,1,2,4)")
+	c.Flags().Float64Var(&sure, "confidence", warn.DefaultConfidence, "how likely a stall has to be for it to be predicted, 0.3 to 0.99")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		depths, err := parseBuffers(buffers)
 		if err != nil {
 			return err
+		}
+		if !(sure >= warn.LeastConfidence && sure <= warn.MostConfidence) {
+			return fmt.Errorf("--confidence %v: it is %v to %v", sure, warn.LeastConfidence, warn.MostConfidence)
 		}
 		file, err := input(args[0], c.InOrStdin())
 		if err != nil {
 			return err
 		}
 		defer file.Close()
-		o := Options{Buffers: depths}
+		o := Options{Buffers: depths, Confidence: sure}
 		if kernel != "" {
 			readings, err := os.Open(kernel)
 			if err != nil {

@@ -20,6 +20,9 @@ type Options struct {
 	Kernel io.Reader
 	// Buffers are the depths that are warned of. Default: warn's.
 	Buffers []time.Duration
+	// Confidence is how likely a stall has to be for it to be predicted. Default:
+	// warn's.
+	Confidence float64
 	// Alert is called with each alert, in the order of their times.
 	Alert func(warn.Alert) error
 	// Observe is warn's.
@@ -72,7 +75,7 @@ func Run(file io.Reader, o Options) (Summary, error) {
 		return Summary{}, err
 	}
 	e := &engine{options: o, table: rtp.NewTable(), streams: map[sample.Stream]*Stream{}}
-	e.settings = warn.Options{Buffers: o.Buffers, History: warn.NewHistory(), Observe: o.Observe}
+	e.settings = warn.Options{Buffers: o.Buffers, Confidence: o.Confidence, History: warn.NewHistory(), Observe: o.Observe}
 	if o.Kernel != nil {
 		if e.kernel, err = newReadings(o.Kernel); err != nil {
 			return Summary{}, fmt.Errorf("kernel file: %w", err)

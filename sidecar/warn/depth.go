@@ -22,10 +22,9 @@ type depth struct {
 }
 
 const (
-	// raiseAt is the probability from which on a stall is predicted, keepAt that
-	// down to which it stays so.
-	raiseAt = 0.88
-	keepAt  = 0.35
+	// keepAt is the probability down to which a stall that was predicted stays so,
+	// unless it takes less to predict one.
+	keepAt = 0.35
 	// repeat is how often a prediction that stands is told again.
 	repeat = 4.0
 	// tellFrom is the probability from which on a hole is told as a stall.
@@ -63,7 +62,8 @@ func (d *Detector) watch(x *depth, f *Forecast, wasRead, wasReadAt float64) {
 	}
 	x.threat = t
 	*f = Forecast{Buffer: x.buffer, Left: sample.Of(d.left(x.buffer)), Confidence: t.probability, Stalled: stalled}
-	if t.probability >= keepAt {
+	keep := min(keepAt, d.options.Confidence)
+	if t.probability >= keep {
 		f.ETA = sample.Of(t.eta)
 	}
 	switch {
@@ -86,7 +86,7 @@ func (d *Detector) watch(x *depth, f *Forecast, wasRead, wasReadAt float64) {
 			x.predicted, x.raised = true, p.now
 			d.raise(StallPredicted, x, d.looks(t))
 		}
-	case t.probability >= keepAt && x.predicted:
+	case t.probability >= keep && x.predicted:
 		x.safe = p.now
 	case (x.predicted || x.stalled) && p.now-x.safe >= calm:
 		x.predicted, x.stalled = false, false

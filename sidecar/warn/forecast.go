@@ -55,7 +55,7 @@ func (t *threats) worst() threat {
 func (d *Detector) forecast(x *depth) threat {
 	if d.replaced {
 		t := d.holeAhead(x.buffer)
-		t.certain = t.probability >= raiseAt
+		t.certain = t.probability >= d.options.Confidence
 		return t
 	}
 	all := threats{d.holeAhead(x.buffer), d.silent(x.buffer), d.drains(x.buffer), d.slows(x.buffer), d.breaks(x.buffer)}

@@ -29,11 +29,11 @@ var model = sync.OnceValue(func() *trees.Model {
 })
 
 const (
-	// A threat of ruleAt is told of, too, if the model gives it at least agreeAt:
-	// in the last moments before a stall it knows more than the model, which has
-	// seen few of them.
-	ruleAt  = 0.75
-	agreeAt = 0.6
+	// A threat of ruleAt is told of, too, if the model's odds are a fifth of those
+	// that it takes without: in the last moments before a stall a rule knows more
+	// than the model, which has seen few of them.
+	ruleAt = 0.75
+	agree  = 0.2
 )
 
 // weigh gives a threat the model's probability.
@@ -43,12 +43,14 @@ func (d *Detector) weigh(x *depth, t threat) threat {
 	}
 	rule := t.probability
 	t.probability = model().Probability(d.features[:])
-	t.certain = t.probability >= raiseAt || rule >= ruleAt && t.probability >= agreeAt
+	t.certain = t.probability >= d.options.Confidence || rule >= ruleAt && odds(t.probability) >= agree*odds(d.options.Confidence)
 	if math.IsInf(t.eta, 1) {
 		t.eta = max(d.left(x.buffer), 0)
 	}
 	return t
 }
+
+func odds(p float64) float64 { return p / (1 - p) }
 
 // looks names what a prediction is seen by, if no threat by itself is.
 func (d *Detector) looks(t threat) threat {

@@ -98,6 +98,31 @@ func TestAlertsAreWellFormed(t *testing.T) {
 	})
 }
 
+// Who wants to be surer is told later, or not at all, and never of less than he
+// asked for.
+func TestMoreConfidenceIsNeverEarlier(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		all := trouble(t)
+		first := func(confidence float64) map[time.Duration]time.Duration {
+			at := map[time.Duration]time.Duration{}
+			alerts, _ := run(all, warn.Options{Confidence: confidence})
+			for _, a := range alerts {
+				if _, told := at[a.Buffer]; a.Kind == warn.StallPredicted && !told {
+					at[a.Buffer] = since(a)
+				}
+			}
+			return at
+		}
+		less := rapid.Float64Range(warn.LeastConfidence, .9).Draw(t, "less")
+		soon, later := first(less), first(rapid.Float64Range(less, warn.MostConfidence).Draw(t, "more"))
+		for depth, at := range later {
+			if s, told := soon[depth]; !told || s > at {
+				t.Fatalf("depth %v: surer at %v, less sure at %v (%t)", depth, at, s, told)
+			}
+		}
+	})
+}
+
 func TestLongerOutageNeverClearsWhatAShorterOneRaised(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		short := time.Duration(rapid.IntRange(300, 5000).Draw(t, "short")) * time.Millisecond

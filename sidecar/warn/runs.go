@@ -68,12 +68,14 @@ func (r *runs) add(frames, due, packets, total, gaps, lost float64, k int, filli
 		size := max(r.packets, 1)
 		extra := total - n*size
 		large := extra > largePicture*size && frames <= flood*due+2 // of many at once some are
-		if gaps == 0 {
-			// How a socket's drops lie is not known: where it is full they are
-			// everywhere, and a large picture overflows it by its end.
-			if gaps = lost; large || filling {
-				gaps = 1
-			}
+		// How a socket's drops lie is not known: where it is full they are everywhere,
+		// and a large picture overflows it by its end.
+		everywhere := gaps == 0 && !large && !filling
+		switch {
+		case everywhere:
+			gaps = lost
+		case gaps == 0:
+			gaps = 1
 		}
 		gaps = max(gaps, 1)
 		spread := gaps
@@ -83,6 +85,11 @@ func (r *runs) add(frames, due, packets, total, gaps, lost float64, k int, filli
 		}
 		each := min(1, (1+(lost/gaps-1)/size)/n)
 		share = 1 - math.Pow(1-each, spread)
+		if everywhere {
+			// What stays full drops the end of each picture that is larger than what
+			// was read meanwhile, and those are most: more even than by chance.
+			share = max(share, min(1, lost/n))
+		}
 		if lost > allLost*total {
 			share = 1
 		}

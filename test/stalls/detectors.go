@@ -17,6 +17,8 @@ type detectors struct {
 	dir     string // for what it needs as a file
 	// packetsOnly keeps from it what the kernel said of the sockets.
 	packetsOnly bool
+	// confidence is how likely a stall has to be for it to be predicted; 0: theirs.
+	confidence float64
 }
 
 // findDetectors builds the sidecar, unless one is given. It has to be run within
@@ -45,6 +47,9 @@ func (d detectors) close() { os.RemoveAll(d.dir) }
 // replay returns the alerts, JSON lines, over a recording up to a time.
 func (d detectors) replay(rec record.Recording, until time.Duration) ([]byte, error) {
 	args := []string{"replay", "-", "--json"}
+	if d.confidence > 0 {
+		args = append(args, "--confidence", fmt.Sprint(d.confidence))
+	}
 	if !d.packetsOnly {
 		kernel := filepath.Join(d.dir, kernelFile)
 		if err := writeFile(kernel, func(to io.Writer) error { return rec.WriteKernel(to, until) }); err != nil {

@@ -72,6 +72,7 @@ func tableCommand() *cobra.Command {
 		sidecar string
 		freeze  bool
 		packets bool
+		sure    float64
 	)
 	c := &cobra.Command{
 		Use:   "table",
@@ -92,7 +93,7 @@ func tableCommand() *cobra.Command {
 				return err
 			}
 			defer d.close()
-			d.packetsOnly = packets
+			d.packetsOnly, d.confidence = packets, sure
 			return table(to, d, seed, seeds, time.Duration(hours*float64(time.Hour)), streams, lossOf(freeze))
 		},
 	}
@@ -104,6 +105,7 @@ func tableCommand() *cobra.Command {
 	c.Flags().StringVar(&sidecar, "sidecar", "", "a sidecar that is built already")
 	c.Flags().BoolVar(&freeze, "freeze", false, freezeUsage)
 	c.Flags().BoolVar(&packets, "packets-only", false, "keep from the detectors what the kernel said of the sockets")
+	c.Flags().Float64Var(&sure, "confidence", 0, "how likely a stall has to be for it to be predicted (default: the detectors')")
 	return c
 }
 

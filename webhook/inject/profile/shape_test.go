@@ -97,7 +97,7 @@ func shape(s *Sidecar) string {
 // fromParameter are the variables of the embedded profiles that parameters fill.
 var fromParameter = map[string]bool{
 	"DEBUGSIDECAR_SOURCE": true, "DEBUGSIDECAR_SOURCE_SECRET": true, "DEBUGSIDECAR_OPEN": true,
-	"DEBUGSIDECAR_RTP_PORTS": true, "DEBUGSIDECAR_BUFFER_SECONDS": true, "DEBUGSIDECAR_LOG_LEVEL": true,
+	"DEBUGSIDECAR_RTP_PORTS": true, "DEBUGSIDECAR_BUFFER_SECONDS": true, "DEBUGSIDECAR_CONFIDENCE": true, "DEBUGSIDECAR_LOG_LEVEL": true,
 }
 
 type failer interface {
