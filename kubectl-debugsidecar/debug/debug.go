@@ -53,7 +53,7 @@ func (o *options) gather(ctx context.Context, c *client, namespace string) (*fac
 		return nil, err
 	}
 	if o.verbose && !o.attach {
-		note(o.streams.ErrOut, "image and times come from %s", f.settings.from)
+		note(o.streams.ErrOut, "image, times and highest profile come from %s", f.settings.from)
 		if !f.namespace.Known {
 			note(o.streams.ErrOut, "the labels of namespace %s can't be read: what it permits, the API server says", namespace)
 		}
@@ -168,7 +168,7 @@ func (o *options) request(f *facts) (*request, error) {
 	return &request{
 		shape: shape.Options{
 			Name: newName(f.pod), Target: target, Image: image, Foreign: foreign,
-			PullPolicy: corev1.PullPolicy(o.pullPolicy), Command: o.command, Profile: shape.Profile(o.profile),
+			PullPolicy: corev1.PullPolicy(o.pullPolicy), Command: o.command, Profile: shape.Profile(o.profile), Highest: f.settings.highest,
 			Reason: o.reason, Ticket: o.ticket, TTL: ttl,
 			Stdin: o.terminal.is || o.stdin, TTY: o.terminal.is,
 		},

@@ -81,8 +81,8 @@ func TestTheSameImageIsTheSameWithItsDigest(t *testing.T) {
 }
 
 func TestSettingsAreReadAndBrokenOnesAreTold(t *testing.T) {
-	s, err := parseSettings("ConfigMap a/b", map[string]string{"image": "r.example/debug:1", "ttl": "30m", "maxTTL": "8h"})
-	if err != nil || s.image != "r.example/debug:1" || s.ttl != 30*time.Minute || s.maxTTL != 8*time.Hour {
+	s, err := parseSettings("ConfigMap a/b", map[string]string{"image": "r.example/debug:1", "ttl": "30m", "maxTTL": "8h", "profile": "baseline"})
+	if err != nil || s.image != "r.example/debug:1" || s.ttl != 30*time.Minute || s.maxTTL != 8*time.Hour || s.highest != shape.Baseline {
 		t.Errorf("%+v, %v", s, err)
 	}
 	if s, err = parseSettings("x", nil); err != nil || s.image != defaultImage || s.ttl != session.DefaultTTL {
@@ -90,6 +90,14 @@ func TestSettingsAreReadAndBrokenOnesAreTold(t *testing.T) {
 	}
 	for _, bad := range []string{"soon", "-1h", "1h\x1b[2J"} {
 		if _, err = parseSettings("ConfigMap a/b", map[string]string{"ttl": bad}); err == nil || strings.Contains(err.Error(), "\x1b") {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+}
+
+func TestAHighestProfileThatIsNoneIsTold(t *testing.T) {
+	for _, bad := range []string{"sysadmin", "root", "General"} {
+		if _, err := parseSettings("ConfigMap a/b", map[string]string{"profile": bad}); err == nil || !strings.Contains(err.Error(), "general baseline restricted") {
 			t.Errorf("%q: %v", bad, err)
 		}
 	}

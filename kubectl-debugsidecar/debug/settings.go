@@ -13,6 +13,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/debugsidecar/debugsidecar/kubectl-debugsidecar/debug/shape"
 	"github.com/debugsidecar/debugsidecar/webhook/config"
 	"github.com/debugsidecar/debugsidecar/webhook/session"
 )
@@ -22,6 +23,8 @@ type settings struct {
 	image  string
 	ttl    time.Duration
 	maxTTL time.Duration // 0: no bound
+	// highest is the highest profile that is taken without being named.
+	highest shape.Profile
 	// from says where they come from, for who asks.
 	from string
 }
@@ -84,6 +87,11 @@ func parseSettings(where string, data map[string]string) (settings, error) {
 			return s, fmt.Errorf("%s: %s is %q, which is no duration", where, d.key, session.Text(text))
 		}
 		*d.to = value
+	}
+	if text := data["profile"]; text != "" {
+		if s.highest = shape.Profile(text); !slices.Contains(shape.Automatic(), s.highest) {
+			return s, fmt.Errorf("%s: profile is %q, and may be one of %v", where, session.Text(text), shape.Automatic())
+		}
 	}
 	return s, nil
 }

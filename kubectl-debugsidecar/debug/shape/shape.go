@@ -7,6 +7,7 @@ package shape
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -35,9 +36,9 @@ const (
 // Profiles are all of them, from the one that takes least.
 func Profiles() []Profile { return []Profile{Restricted, Baseline, General, NetAdmin, SysAdmin} }
 
-// automatic are the profiles that are tried if none is named, highest first. What
+// Automatic are the profiles that are tried if none is named, highest first. What
 // changes a network or has the node is never anyone's by accident.
-var automatic = []Profile{General, Baseline, Restricted}
+func Automatic() []Profile { return []Profile{General, Baseline, Restricted} }
 
 // Options are what the user asked for.
 type Options struct {
@@ -51,8 +52,10 @@ type Options struct {
 	PullPolicy corev1.PullPolicy
 	// Command runs instead of a shell (our image) or of the image's own.
 	Command []string
-	// Profile is automatic if empty.
+	// Profile is automatic if empty: then it is Highest at most, one of Automatic, or
+	// any of them if that is empty, too.
 	Profile        Profile
+	Highest        Profile
 	Reason, Ticket string
 	TTL            time.Duration // 0: no end
 	Stdin, TTY     bool
@@ -169,7 +172,10 @@ func (t *target) plan(ctx context.Context, ns Namespace, o *Options) (*Plan, err
 // candidates are the containers for the profiles that the user named, or that are
 // tried.
 func candidates(t *target, o *Options) []Candidate {
-	profiles := automatic
+	profiles := Automatic()
+	if i := slices.Index(profiles, o.Highest); i > 0 {
+		profiles = profiles[i:]
+	}
 	if o.Profile != "" {
 		profiles = []Profile{o.Profile}
 	}

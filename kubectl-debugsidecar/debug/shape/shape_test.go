@@ -1,6 +1,7 @@
 package shape
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -108,6 +109,27 @@ func TestTheHighestProfileThatTheNamespacePermitsComesFirst(t *testing.T) {
 				t.Error("refused", diff)
 			}
 		})
+	}
+}
+
+func TestNoProfileAboveTheHighestIsTakenUnnamed(t *testing.T) {
+	for highest, want := range map[Profile][]Profile{
+		"": {General, Baseline, Restricted}, General: {General, Baseline, Restricted}, Baseline: {Baseline, Restricted}, Restricted: {Restricted},
+	} {
+		o := options()
+		o.Highest = highest
+		var got []Profile
+		for _, c := range plan(t, podOf(), labelled(), o).Candidates {
+			got = append(got, c.Profile)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("up to %q: %v, want %v", highest, got, want)
+		}
+	}
+	o := options()
+	o.Highest, o.Profile = Restricted, NetAdmin
+	if p := plan(t, podOf(), labelled(), o); len(p.Candidates) != 1 || p.Candidates[0].Profile != NetAdmin {
+		t.Errorf("one that was named: %+v", p.Candidates)
 	}
 }
 
