@@ -41,6 +41,21 @@ func TestASessionsFramesBecomeMediaOnItsOwnClock(t *testing.T) {
 	}
 }
 
+// A decoder gives the pictures that it held back all at once.
+func TestNothingIsPredictedOfASessionThatBegins(t *testing.T) {
+	for _, burst := range []uint64{1, 3, 20, 60} {
+		o, d := &ownSession{}, warn.New(warn.Options{}, sample.Stream{})
+		for i := range 300 {
+			now := time.Duration(i) * sample.Interval
+			s := capture.Snapshot{State: capture.Playing, Sessions: 1, Frames: burst + uint64(3*i), Newest: time.Second + now, NewestAt: after(now - time.Millisecond)}
+			at := o.take(after(now), s)
+			if _, alerts := d.Step(sample.Sample{At: after(now), Media: at.media, Session: at.session}); len(alerts) > 0 {
+				t.Fatalf("%d pictures at once, after %v: %v", burst, now, alerts)
+			}
+		}
+	}
+}
+
 func TestASessionsKeyFramesAreCountedOnce(t *testing.T) {
 	o := &ownSession{}
 	now := capture.Snapshot{State: capture.Playing, Sessions: 1, Frames: 1, Keys: 1, KeyAt: after(0)}

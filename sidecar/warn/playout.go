@@ -148,12 +148,16 @@ func (p *playout) advance(s *sample.Sample, queueBytes float64) {
 		p.heardAt = at
 	}
 	missing, ago := 0.0, 0
+	frames := float64(m.Frames)
+	if p.count == 0 {
+		frames = min(frames, 1) // those before the newest are before the media's time 0
+	}
 	if !m.Reliable || m.Frames > 0 { // else single frames are not seen
 		ahead := max(newest-p.newest, 0)
-		p.frame.add(p.now, ahead, float64(m.Frames))
+		p.frame.add(p.now, ahead, frames)
 		lone := p.lone(m)
 		p.perSample += (float64(m.Packets) - p.perSample) / 32
-		missing, ago = p.order.add(ahead/p.frame.nominal(), float64(m.Frames), lone)
+		missing, ago = p.order.add(ahead/p.frame.nominal(), frames, lone)
 	}
 	d := p.frame.nominal()
 	if newest > p.newest {
