@@ -70,10 +70,12 @@ func (d *Detector) cause(what symptom) Cause {
 			return Node
 		}
 		return Network
-	case r.decoder > 0.5:
+	case r.decoder > refused:
 		return Decoder
 	case what == broken:
 		return Network
+	case d.last.Session.Artefacts.Or(0) >= seenBroken:
+		return Camera // nothing was lost, so it was sent like that
 	}
 	return Unclear
 }
@@ -123,7 +125,10 @@ func (d *Detector) evidence(what symptom) map[string]Evidence {
 	if r.self > impaired {
 		e["self"] = Evidence{Value: round(r.self), Unit: "share", Scope: SidecarCgroup}
 	}
-	if r.decoder >= 0.5 {
+	if share := d.last.Session.Artefacts.Or(0); share >= seenBroken {
+		e["artefacts"] = Evidence{Value: round(share), Unit: "share", Scope: OwnSession}
+	}
+	if r.decoder >= refused {
 		e["decoder"] = Evidence{Value: round(r.decoder), Unit: "frames", Scope: OwnSession}
 	}
 	return e

@@ -108,6 +108,36 @@ func TestUserTierWarnsByTheQueueAndSaysWhatItCannotKnow(t *testing.T) {
 	}
 }
 
+// Packets may be well, and the picture is not.
+func TestBrokenPicturesAreNotExcellent(t *testing.T) {
+	for name, c := range map[string]struct {
+		session sample.Session
+		health  warn.Health
+		cause   warn.Cause
+		figure  string
+	}{
+		"good":                     {sample.Session{}, warn.Excellent, "", ""},
+		"a few blocky ones":        {sample.Session{Artefacts: sample.Of(0.1)}, warn.Excellent, "", ""},
+		"most are blocky":          {sample.Session{Artefacts: sample.Of(0.8)}, warn.Fair, warn.Camera, "artefacts"},
+		"the decoder refuses some": {sample.Session{Errors: 1}, warn.Fair, warn.Decoder, "decoder"},
+		"they come late out of it": {sample.Session{Late: 1, Artefacts: sample.Of(0.0)}, warn.Fair, warn.Decoder, "decoder"},
+		"it is not checked by now": {sample.Session{Artefacts: sample.Figure{}}, warn.Excellent, "", ""},
+	} {
+		d := warn.New(warn.Options{}, stream)
+		var last warn.Verdict
+		for i := range 100 {
+			now := time.Duration(i) * sample.Interval
+			s := sample.Sample{At: start + clock.Ktime(now), Media: sample.Media{Known: true, Reliable: true, Packets: 3, Frames: 3, Newest: now, NewestAt: start + clock.Ktime(now)}, Session: c.session}
+			s.Session.Open, s.Session.Frames, s.Session.Age = true, 3, sample.Of(0.01)
+			last, _ = d.Step(s)
+		}
+		_, told := last.Evidence[c.figure]
+		if last.Health != c.health || last.Cause != c.cause || c.figure != "" && !told {
+			t.Errorf("%s: %s, %s, %v", name, last.Health, last.Cause, last.Evidence)
+		}
+	}
+}
+
 func TestOwnSessionThatShowsNothingIsAStall(t *testing.T) {
 	d := warn.New(warn.Options{}, stream)
 	var alerts []warn.Alert

@@ -33,17 +33,32 @@ func (d *Detector) verdict() Verdict {
 		v.Health = Unusable
 	case threatened || share > 0.02 || d.tier.danger:
 		v.Health = Poor
-	case share > 0.001 || d.burst.on || d.plain.anomaly && media || media && p.lag > 0.15:
+	case d.brokenPictures() || share > 0.001 || d.burst.on || d.plain.anomaly && media || media && p.lag > 0.15:
 		v.Health = Fair
 	default:
 		v.Health = Excellent
 		return v
 	}
 	v.Cause = d.cause(worst.what)
-	if stalled || threatened || d.burst.on {
+	if stalled || threatened || d.burst.on || d.brokenPictures() {
 		v.Evidence = d.evidence(worst.what)
 	}
 	return v
+}
+
+const (
+	// seenBroken is the share of the pictures checked from which on viewers see
+	// artefacts.
+	seenBroken = 0.2
+	// refused is how many pictures of the last seconds the decoder has to refuse, or
+	// give too late.
+	refused = 0.5
+)
+
+// brokenPictures says whether the probe's own session shows what viewers dislike,
+// whatever its packets did.
+func (d *Detector) brokenPictures() bool {
+	return d.last.Session.Artefacts.Or(0) >= seenBroken || d.seen.decoder > refused
 }
 
 // What a tier can't know. Slices, so that a step allocates nothing.
