@@ -99,7 +99,7 @@ func bit(b bool) byte {
 }
 
 var (
-	errFrameSize  = errors.New("a frame's record has the wrong size")
+	errFrameSize  = errors.New("a frame's record has the wrong size: probe and worker may be of different versions")
 	errFrameRange = errors.New("a frame's record has a figure out of range")
 )
 
