@@ -9,7 +9,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/debugsidecar/debugsidecar/sidecar/capture"
 	"github.com/debugsidecar/debugsidecar/sidecar/diagnose"
+	"github.com/debugsidecar/debugsidecar/sidecar/internal/processlist"
 	"github.com/debugsidecar/debugsidecar/sidecar/probe"
 	"github.com/debugsidecar/debugsidecar/sidecar/replay"
 	"github.com/debugsidecar/debugsidecar/sidecar/snapshot"
@@ -19,6 +21,7 @@ import (
 var version = "0.1.0-dev"
 
 func main() {
+	processlist.Mask(os.Args, capture.Mask)
 	root := &cobra.Command{
 		Use:           "sidecar",
 		Short:         "See video stalls coming, and debug a pod from inside",
