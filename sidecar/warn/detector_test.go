@@ -112,7 +112,7 @@ func TestLossThatLastsIsPredicted(t *testing.T) {
 
 func TestNarrowWayIsPredictedForShallowBuffersFirst(t *testing.T) {
 	// 194 packets a second are sent.
-	shots := narrow(film(time.Minute, 30, 0, 1), 20*time.Second, 20*time.Second, 130)
+	shots := narrow(film(time.Minute, 30, 0, 1), 20*time.Second, 20*time.Second, 110)
 	alerts, _ := run(samples(shots, time.Minute), warn.Options{})
 	var first []time.Duration
 	for _, depth := range []time.Duration{500 * time.Millisecond, time.Second, 2 * time.Second} {

@@ -53,7 +53,7 @@ func fitCommand() *cobra.Command {
 	c.Flags().Float64Var(&hours, "hours", .25, "length of each capture")
 	c.Flags().IntVar(&streams, "streams", 20, "video streams in each")
 	c.Flags().StringVarP(&out, "output", "o", "sidecar/warn/model.bin", "where to write it")
-	c.Flags().IntVar(&o.Trees, "trees", 120, "how many trees")
+	c.Flags().IntVar(&o.Trees, "trees", 300, "how many trees")
 	c.Flags().Float64Var(&o.Rate, "rate", .1, "by which each counts")
 	c.Flags().Float64Var(&o.Lambda, "lambda", 4, "regularisation of leaves")
 	c.Flags().Float64Var(&o.MinHess, "min-hess", 3, "the least weight of a leaf")
