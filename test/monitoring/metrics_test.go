@@ -1,6 +1,7 @@
 package monitoring
 
 import (
+	"log/slog"
 	"os"
 	"regexp"
 	"slices"
@@ -15,9 +16,11 @@ import (
 	"github.com/debugsidecar/debugsidecar/webhook/admit"
 	"github.com/debugsidecar/debugsidecar/webhook/audit"
 	"github.com/debugsidecar/debugsidecar/webhook/cert"
+	"github.com/debugsidecar/debugsidecar/webhook/config"
 	"github.com/debugsidecar/debugsidecar/webhook/missed"
 	"github.com/debugsidecar/debugsidecar/webhook/reach"
 	"github.com/debugsidecar/debugsidecar/webhook/rollout"
+	"github.com/debugsidecar/debugsidecar/webhook/trust"
 )
 
 // targetLabels are what a ServiceMonitor and our PodMonitor give to each series.
@@ -52,6 +55,8 @@ func catalogue(t *testing.T) known {
 	cert.RegisterExpiry(&registered, nil)
 	(&rollout.Leader{}).Register(&registered)
 	(&audit.Auditor{}).Register(&registered)
+	(&config.Store{}).Register(&registered)
+	trust.New("", &registered, slog.New(slog.DiscardHandler))
 	for _, c := range registered.collectors {
 		k.collector(t, c)
 	}

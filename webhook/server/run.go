@@ -71,7 +71,7 @@ func (o *options) run(ctx context.Context, restConfig *rest.Config) error {
 		return err
 	}
 	cert.RegisterExpiry(metrics.Registry, source)
-	registerConfiguration(metrics.Registry, store)
+	store.Register(metrics.Registry)
 	for _, r := range []manager.Runnable{source, store} {
 		if err := mgr.Add(r); err != nil {
 			return fmt.Errorf("setting up the manager: %w", err)
