@@ -103,6 +103,43 @@ func TestWaitingEndsAsThePodDoes(t *testing.T) {
 	}
 }
 
+func TestACronJobsPodsAreThoseOfItsJobs(t *testing.T) {
+	job := func(name, owner, uid, made string) map[string]any {
+		return map[string]any{"metadata": map[string]any{
+			"name": name, "uid": uid, "creationTimestamp": made,
+			"ownerReferences": []any{map[string]any{"apiVersion": "batch/v1", "kind": "CronJob", "name": owner, "uid": owner + "-uid", "controller": true}},
+		}}
+	}
+	jobs := []any{job("clean-1", "clean", "u1", "2026-11-26T10:00:00Z"), job("other-1", "other", "u9", "2026-11-26T10:00:00Z"), job("clean-2", "clean", "u2", "2026-11-26T11:00:00Z")}
+	asked := ""
+	handlers := map[string]http.HandlerFunc{
+		"/apis/batch/v1/namespaces/n/cronjobs/clean": func(w http.ResponseWriter, _ *http.Request) {
+			answer(w, map[string]any{"metadata": map[string]any{"name": "clean", "uid": "clean-uid"}})
+		},
+		"/apis/batch/v1/namespaces/n/jobs": func(w http.ResponseWriter, _ *http.Request) { answer(w, map[string]any{"items": jobs}) },
+		"/api/v1/namespaces/n/pods": func(w http.ResponseWriter, r *http.Request) {
+			asked = r.URL.Query().Get("labelSelector")
+			answer(w, corev1.PodList{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "PodList"}, Items: []corev1.Pod{*podWith(corev1.ContainerState{})}})
+		},
+	}
+	api := server(t, handlers)
+	named, err := parseNamed("cj/clean")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if pods, err := api.podsOf(t.Context(), "n", named); err != nil || len(pods) != 1 || asked != "batch.kubernetes.io/controller-uid in (u2,u1)" {
+		t.Errorf("asked for %q: %v, %v", asked, pods, err)
+	}
+	jobs = jobs[1:2]
+	if _, err := api.podsOf(t.Context(), "n", named); err == nil || !strings.Contains(err.Error(), "cronjob/clean: it has no job now") {
+		t.Errorf("without a job: %v", err)
+	}
+	delete(handlers, "/apis/batch/v1/namespaces/n/jobs")
+	if _, err := api.podsOf(t.Context(), "n", named); err == nil || !strings.Contains(err.Error(), "you may not list jobs in namespace n") {
+		t.Errorf("without the right: %v", err)
+	}
+}
+
 func TestWithoutTheRightToWatchItLooks(t *testing.T) {
 	looks := 0
 	api := server(t, map[string]http.HandlerFunc{podPath: func(w http.ResponseWriter, _ *http.Request) {

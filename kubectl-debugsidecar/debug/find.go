@@ -23,6 +23,8 @@ type workload struct {
 	many  string // in URLs
 }
 
+const cronJob = "cronjob"
+
 var workloads = []workload{
 	{"deployment", []string{"deployments", "deploy"}, "/apis/apps/v1", "deployments"},
 	{"statefulset", []string{"statefulsets", "sts"}, "/apis/apps/v1", "statefulsets"},
@@ -30,6 +32,7 @@ var workloads = []workload{
 	{"replicaset", []string{"replicasets", "rs"}, "/apis/apps/v1", "replicasets"},
 	{"replicationcontroller", []string{"replicationcontrollers", "rc"}, "/api/v1", "replicationcontrollers"},
 	{"job", []string{"jobs"}, "/apis/batch/v1", "jobs"},
+	{cronJob, []string{"cronjobs", "cj"}, "/apis/batch/v1", "cronjobs"},
 	{"service", []string{"services", "svc"}, "/api/v1", "services"},
 }
 
@@ -97,7 +100,12 @@ func (c *client) podsOf(ctx context.Context, namespace string, r named) ([]corev
 	case err != nil:
 		return nil, fmt.Errorf("reading %s: %w", what, err)
 	}
-	selector, err := selectorOf(data)
+	selector := ""
+	if r.workload.kind == cronJob {
+		selector, err = c.podsOfJobs(ctx, namespace, data)
+	} else {
+		selector, err = selectorOf(data)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", what, err)
 	}
