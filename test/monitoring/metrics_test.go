@@ -20,6 +20,7 @@ import (
 	"github.com/debugsidecar/debugsidecar/webhook/missed"
 	"github.com/debugsidecar/debugsidecar/webhook/reach"
 	"github.com/debugsidecar/debugsidecar/webhook/rollout"
+	"github.com/debugsidecar/debugsidecar/webhook/session/keeper"
 	"github.com/debugsidecar/debugsidecar/webhook/trust"
 )
 
@@ -57,6 +58,7 @@ func catalogue(t *testing.T) known {
 	(&audit.Auditor{}).Register(&registered)
 	(&config.Store{}).Register(&registered)
 	trust.New("", &registered, slog.New(slog.DiscardHandler))
+	(&keeper.Keeper{}).Register(&registered)
 	for _, c := range registered.collectors {
 		k.collector(t, c)
 	}
