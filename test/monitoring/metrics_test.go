@@ -1,7 +1,6 @@
 package monitoring
 
 import (
-	"log/slog"
 	"os"
 	"regexp"
 	"slices"
@@ -12,16 +11,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	dto "github.com/prometheus/client_model/go"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
-
-	"github.com/debugsidecar/debugsidecar/webhook/admit"
-	"github.com/debugsidecar/debugsidecar/webhook/audit"
-	"github.com/debugsidecar/debugsidecar/webhook/cert"
-	"github.com/debugsidecar/debugsidecar/webhook/config"
-	"github.com/debugsidecar/debugsidecar/webhook/missed"
-	"github.com/debugsidecar/debugsidecar/webhook/reach"
-	"github.com/debugsidecar/debugsidecar/webhook/rollout"
-	"github.com/debugsidecar/debugsidecar/webhook/session/keeper"
-	"github.com/debugsidecar/debugsidecar/webhook/trust"
 )
 
 // targetLabels are what a ServiceMonitor and our PodMonitor give to each series.
@@ -49,17 +38,7 @@ func catalogue(t *testing.T) known {
 	t.Helper()
 	k := known{}
 	k.sidecar(t)
-	registered := recorder{}
-	admit.NewMetrics(&registered)
-	(&reach.Loop{}).Register(&registered)
-	(&missed.Counter{}).Register(&registered)
-	cert.RegisterExpiry(&registered, nil)
-	(&rollout.Leader{}).Register(&registered)
-	(&audit.Auditor{}).Register(&registered)
-	(&config.Store{}).Register(&registered)
-	trust.New("", &registered, slog.New(slog.DiscardHandler))
-	(&keeper.Keeper{}).Register(&registered)
-	for _, c := range registered.collectors {
+	for _, c := range webhook(t) {
 		k.collector(t, c)
 	}
 	// Most of controller-runtime's have no value until they are used.
@@ -93,38 +72,11 @@ func (k known) sidecar(t *testing.T) {
 	}
 }
 
-// recorder keeps what is registered.
-type recorder struct {
-	prometheus.Registerer
-	collectors []prometheus.Collector
-}
-
-func (r *recorder) MustRegister(c ...prometheus.Collector) {
-	r.collectors = append(r.collectors, c...)
-}
-
-var desc = regexp.MustCompile(`^Desc\{fqName: "([^"]+)".*variableLabels: \{([^}]*)\}\}$`)
-
 // collector adds what a collector describes.
 func (k known) collector(t *testing.T, c prometheus.Collector) {
 	t.Helper()
-	kind := ""
-	switch c.(type) {
-	case *prometheus.HistogramVec, prometheus.Histogram:
-		kind = "histogram"
-	}
-	ch := make(chan *prometheus.Desc)
-	go func() {
-		defer close(ch)
-		c.Describe(ch)
-	}()
-	for d := range ch {
-		m := desc.FindStringSubmatch(d.String())
-		if m == nil {
-			t.Errorf("can't read %s", d)
-			continue
-		}
-		k.add(m[1], kind, strings.FieldsFunc(m[2], func(r rune) bool { return r == ',' }))
+	for name, m := range describe(t, c) {
+		k.add(name, m.kind, m.labels)
 	}
 }
 
