@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -224,4 +225,32 @@ func kindOf(m *dto.Metric) string {
 		return "summary"
 	}
 	return ""
+}
+
+// An alert about a state that the audit does not tell would be silent for ever.
+func TestRulesNameStatesThatTheAuditTells(t *testing.T) {
+	var states []string
+	for _, c := range webhook(t) {
+		for _, m := range collected(c) {
+			var value dto.Metric
+			if err := m.Write(&value); err != nil {
+				t.Fatal(err)
+			}
+			if strings.Contains(m.Desc().String(), `"debugsidecar_audit_namespaces"`) {
+				states = append(states, value.GetLabel()[0].GetValue())
+			}
+		}
+	}
+	asked := regexp.MustCompile(`debugsidecar_audit_namespaces\{[^}]*state="([^"]*)"`)
+	found := 0
+	for _, r := range alerts(t, everything) {
+		for _, m := range asked.FindAllStringSubmatch(r.Expr.String(), -1) {
+			if found++; !slices.Contains(states, m[1]) {
+				t.Errorf("%s asks for the state %q; there are %v", r.Alert, m[1], states)
+			}
+		}
+	}
+	if found == 0 {
+		t.Error("no rule asks for a state of audits")
+	}
 }
