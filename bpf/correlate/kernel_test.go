@@ -18,6 +18,7 @@ import (
 	"github.com/debugsidecar/debugsidecar/bpf/correlate"
 	"github.com/debugsidecar/debugsidecar/bpf/drop"
 	"github.com/debugsidecar/debugsidecar/bpf/internal/nettest"
+	"github.com/debugsidecar/debugsidecar/bpf/internal/procnet"
 	"github.com/debugsidecar/debugsidecar/bpf/rtp"
 )
 
@@ -148,6 +149,20 @@ func TestEveryPacketThatAReceiverMissesIsTraced(t *testing.T) {
 	}
 	tracer.Advance(now + clock.Ktime(time.Second))
 
+	// On a busy machine the kernel (6.18) now and then counts datagrams that a full
+	// socket refused and does not run the tracepoint for them, nor say that it missed
+	// a run. So many may stay unexplained, and no more.
+	untold := refused(t, receiver)
+	counts, err := drops.Counts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range counts {
+		if c.Netns == receiver.Inode && c.Reason == "SOCKET_RCVBUFF" {
+			untold -= int(c.Drops)
+		}
+	}
+
 	causes := map[string]int{}
 	traced := map[uint16]correlate.Packet{}
 	for _, p := range tracer.Between(from, now) {
@@ -164,7 +179,11 @@ func TestEveryPacketThatAReceiverMissesIsTraced(t *testing.T) {
 		case got[seq] && lost:
 			t.Errorf("packet %d came, and is said to be lost: %+v", seq, p)
 		case !got[seq] && !lost && seq < last:
-			t.Errorf("packet %d was lost, and nobody knows", seq)
+			if untold--; untold < 0 {
+				t.Errorf("packet %d was lost, and nobody knows", seq)
+			} else {
+				t.Logf("packet %d was lost, and the kernel told nobody", seq)
+			}
 		case lost && skipped[seq] != (p.Cause == correlate.Upstream):
 			t.Errorf("packet %d: %+v", seq, p)
 		case lost && p.Drop != nil && p.From != uint32(seq/8*3000):
@@ -179,4 +198,22 @@ func TestEveryPacketThatAReceiverMissesIsTraced(t *testing.T) {
 	if len(causes) != 3 {
 		t.Error(fmt.Sprint(causes))
 	}
+}
+
+// refused returns how many datagrams full sockets of a namespace refused, as the
+// kernel counts them itself.
+func refused(t *testing.T, ns *nettest.Namespace) int {
+	t.Helper()
+	n := 0
+	ns.Do(func() error {
+		c, err := procnet.OpenCounters("/proc/thread-self/net")
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		v4, _, _, err := c.UDP()
+		n = int(v4.RcvbufErrors)
+		return err
+	})
+	return n
 }
