@@ -419,7 +419,7 @@ func role(t *testing.T, l lab) {
 	if a.status != 0 || strings.TrimSpace(a.out) != "0" {
 		t.Errorf("status %d, %q", a.status, a.out)
 	}
-	says(t, a.err, "image and times come from ConfigMap "+node.Namespace+"/"+node.Release+"-debug")
+	says(t, a.err, "image, times and highest profile come from ConfigMap "+node.Namespace+"/"+node.Release+"-debug")
 	a = l.debugAs(t, kubeconfig, "", "crash", "-n", "role", "--allow-terminated", "--", "id", "-u")
 	says(t, a.err, "you may not make copies of pods", "services, statefulsets of namespace role: you may not list them")
 	kubeconfig, err = l.User(t.Context(), t.TempDir(), "role", "copier", node.Release+"-debug", node.Release+"-debug-copies")
