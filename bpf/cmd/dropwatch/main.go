@@ -52,7 +52,7 @@ why, as it happens.
 
 With CAP_BPF and CAP_PERFMON it sees every drop, with addresses. Without them it
 shows the four reasons of UDP that /proc counts, and says so. Sums are exact in
-both cases: they come from counters, which lose nothing.`,
+both cases: they come from counters, which lose nothing that the kernel tells of.`,
 		Example: `  dropwatch                         drops of this network namespace
   dropwatch --netns 4711            of the one that process 4711 is in
   dropwatch --netns /run/netns/cam  of one that has a name
