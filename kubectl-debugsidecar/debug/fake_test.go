@@ -239,7 +239,7 @@ func TestALostConnectionNamesTheWayBack(t *testing.T) {
 			api := server(t, c.handlers)
 			var said bytes.Buffer
 			o := &options{streams: genericiooptions.IOStreams{Out: io.Discard, ErrOut: &said}, terminal: &terminal{}}
-			err := o.finish(t.Context(), api, &debugger{pod: alive, container: "debugger-abcde"}, c.streamed, func() {})
+			err := o.finish(t.Context(), api, &debugger{pod: alive, container: "debugger-abcde"}, c.streamed, func(*corev1.ContainerStateTerminated) {})
 			coded, ok := errors.AsType[interface {
 				error
 				ExitCode() int
@@ -280,9 +280,52 @@ func TestWhatALogLacksWhenItsContainerEndsComesAfterwards(t *testing.T) {
 		t.Errorf("%q, %v", out.String(), err)
 	}
 
+	// The runtime of a busy node stops writing for longer than a log that grows no
+	// more is waited for; our entrypoint has said how much there is.
+	died.Status.EphemeralContainerStatuses[0].State.Terminated.Message = "the command seq ended with status 2; 14 bytes of output\n"
+	reads := 0
+	api = server(t, map[string]http.HandlerFunc{
+		podPath: func(w http.ResponseWriter, _ *http.Request) { answer(w, died) },
+		podPath + "/log": func(w http.ResponseWriter, r *http.Request) {
+			text := "one\ntwo\nthree\n"
+			if reads++; reads < 6 {
+				text = text[:6]
+			}
+			_, _ = io.WriteString(w, text)
+		},
+	})
+	var said bytes.Buffer
+	out.Reset()
+	o.streams.ErrOut = &said
+	err = o.piped(t.Context(), api, &debugger{pod: died, container: "debugger-abcde"}, nil)
+	if status, ok := errors.AsType[exitStatus](err); !ok || status != 2 || out.String() != "one\ntwo\nthree\n" {
+		t.Errorf("after %d reads %q, %v", reads, out.String(), err)
+	}
+	if !strings.Contains(said.String(), "the command seq ended with status 2") || strings.Contains(said.String(), "bytes") {
+		t.Errorf("it says %q", said.String())
+	}
+
 	api = server(t, nil) // forbids all
 	err = o.piped(t.Context(), api, &debugger{pod: died, container: "debugger-abcde"}, nil)
 	if err == nil || !strings.Contains(err.Error(), "you may not read logs in namespace n") {
 		t.Errorf("without the right to read logs: %v", err)
+	}
+}
+
+func TestLengthOfALogIsRead(t *testing.T) {
+	for message, want := range map[string]struct {
+		said  string
+		bytes int64
+	}{
+		"the command sh ended with status 3; 108894 bytes of output\n": {"the command sh ended with status 3", 108894},
+		"the shell ended with status 0; 0 bytes of output":             {"the shell ended with status 0", 0},
+		"the shell ended with status 0":                                {"the shell ended with status 0", unknown},
+		"a; b":                                                         {"a; b", unknown},
+		"x; -3 bytes of output":                                        {"x; -3 bytes of output", unknown},
+		"":                                                             {"", unknown},
+	} {
+		if said, bytes := outputOf(message); said != want.said || bytes != want.bytes {
+			t.Errorf("%q: %q, %d", message, said, bytes)
+		}
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -37,26 +39,56 @@ func (c *client) follow(ctx context.Context, d *debugger, out io.Writer) (int64,
 }
 
 const (
-	// settled is after how long without more a log is taken for whole.
+	// settled is after how long without more a log is taken for whole, if nobody
+	// says how long it is.
 	settled = 300 * time.Millisecond
 	// wholeWithin bounds the wait for that.
-	wholeWithin = 3 * time.Second
+	wholeWithin = 5 * time.Second
+	// unknown is the length of a log of which nobody says it.
+	unknown = -1
 )
 
+// outputOf splits the last words of our entrypoint: what it said, and how long the
+// container's log is (sidecar/diagnose/debug.go), unknown if it does not say.
+func outputOf(message string) (said string, bytes int64) {
+	message = strings.TrimRight(message, "\n")
+	i := strings.LastIndex(message, "; ")
+	if i < 0 {
+		return message, unknown
+	}
+	number, ok := strings.CutSuffix(message[i+len("; "):], " bytes of output")
+	n, err := strconv.ParseInt(number, 10, 64)
+	if !ok || err != nil || n < 0 {
+		return message, unknown
+	}
+	return message[:i], n
+}
+
 // rest copies what a log has beyond what was read of it: a kubelet ends a log when
-// its container has ended, and the runtime may still be writing it.
-func (c *client) rest(ctx context.Context, d *debugger, read int64, out io.Writer) error {
-	for end := time.Now().Add(wholeWithin); read <= maxWhole; {
-		n, err := c.copyLog(ctx, d, false, read, out)
-		if err != nil {
-			return err
-		}
-		if read += n; n == 0 || time.Now().After(end) {
-			return nil
-		}
+// its container has ended, and the runtime may still be writing it. If it is known
+// how long all of it is, that much is waited for; else until it grows no more.
+func (c *client) rest(ctx context.Context, d *debugger, read, all int64, out io.Writer) error {
+	end := time.Now().Add(wholeWithin)
+	if all == unknown {
 		sleep(ctx, settled)
-		if ctx.Err() != nil {
+	}
+	for all == unknown && read <= maxWhole || read < all {
+		n, err := c.copyLog(ctx, d, false, read, out)
+		read += n
+		switch {
+		case ctx.Err() != nil:
 			return nil
+		case err != nil && (isNoLog(err) || all == unknown || !time.Now().Before(end)):
+			return err
+		case all == unknown && n == 0:
+			return nil
+		case read >= all && all != unknown:
+		case !time.Now().Before(end) && all == unknown:
+			return errors.New("the log still grows; the rest is not shown")
+		case !time.Now().Before(end):
+			return fmt.Errorf("the log has %d of %d bytes of output; the rest can't be had of this node", read, all)
+		case n == 0 || all == unknown:
+			sleep(ctx, settled)
 		}
 	}
 	return nil
@@ -71,8 +103,10 @@ func (c *client) copyLog(ctx context.Context, d *debugger, follow bool, without 
 		return 0, fmt.Errorf("reading the log of %s: %w", d.container, err)
 	}
 	defer stream.Close()
-	if _, err := io.CopyN(io.Discard, stream, without); err != nil {
+	if _, err := io.CopyN(io.Discard, stream, without); errors.Is(err, io.EOF) {
 		return 0, nil // there is no more
+	} else if err != nil {
+		return 0, fmt.Errorf("reading the log of %s: %w", d.container, err)
 	}
 	n, err := io.Copy(out, stream)
 	if err != nil {

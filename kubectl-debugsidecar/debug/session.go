@@ -31,7 +31,7 @@ func (o *options) run(ctx context.Context, c *client, d *debugger, b *begun) err
 	asked := containerOf(d.pod, d.container)
 	switch {
 	case b.phase == ended:
-		o.whole(ctx, c, d, 0)
+		o.whole(ctx, c, d, b.status.State.Terminated, 0)
 		return o.closing(d, b.status.State.Terminated)
 	case asked != nil && asked.TTY && asked.Stdin && o.terminal.is:
 		return o.interactive(ctx, c, d, b)
@@ -54,9 +54,9 @@ func (o *options) interactive(ctx context.Context, c *client, d *debugger, b *be
 	if cause := context.Cause(ctx); cause != nil {
 		return o.left(d, cause)
 	}
-	return o.finish(ctx, c, d, err, func() {
+	return o.finish(ctx, c, d, err, func(t *corev1.ContainerStateTerminated) {
 		if !screen.hasOutput() { // it ended before it could be attached to
-			o.whole(ctx, c, d, 0)
+			o.whole(ctx, c, d, t, 0)
 		}
 	})
 }
@@ -115,20 +115,23 @@ func (o *options) piped(ctx context.Context, c *client, d *debugger, asked *core
 	if isNoLog(err) {
 		return failure{fmt.Errorf("%w\n%s may run; in a terminal: %s", err, d.container, d.comeBack())}
 	}
-	return o.finish(ctx, c, d, err, func() { o.whole(ctx, c, d, read) })
+	return o.finish(ctx, c, d, err, func(t *corev1.ContainerStateTerminated) { o.whole(ctx, c, d, t, read) })
 }
 
 // whole shows what an ended container said beyond what was shown already.
-func (o *options) whole(ctx context.Context, c *client, d *debugger, shown int64) {
-	sleep(ctx, settled)
-	if err := c.rest(ctx, d, shown, o.streams.Out); err != nil {
+func (o *options) whole(ctx context.Context, c *client, d *debugger, t *corev1.ContainerStateTerminated, shown int64) {
+	all := int64(unknown)
+	if t != nil {
+		_, all = outputOf(t.Message)
+	}
+	if err := c.rest(ctx, d, shown, all, o.streams.Out); err != nil {
 		note(o.streams.ErrOut, "%v", err)
 	}
 }
 
 // finish finds out how a session came to its end, and says it; if the container
 // has ended, atEnd is called before.
-func (o *options) finish(ctx context.Context, c *client, d *debugger, streamed error, atEnd func()) error {
+func (o *options) finish(ctx context.Context, c *client, d *debugger, streamed error, atEnd func(*corev1.ContainerStateTerminated)) error {
 	patience := endIn
 	if streamed != nil {
 		patience = lostIn
@@ -149,7 +152,7 @@ func (o *options) finish(ctx context.Context, c *client, d *debugger, streamed e
 		if now.phase != ended && !(now.status != nil && now.status.State.Terminated != nil) {
 			continue
 		}
-		atEnd()
+		atEnd(now.status.State.Terminated)
 		return o.closing(d, now.status.State.Terminated)
 	}
 	if cause := context.Cause(ctx); cause != nil {
@@ -184,7 +187,8 @@ func (o *options) closing(d *debugger, t *corev1.ContainerStateTerminated) error
 		text += " (" + session.Text(t.Reason) + ")"
 	}
 	// Its termination message, which is what the program wanted to be known.
-	said := denialLines(errors.New(t.Message))
+	message, _ := outputOf(t.Message)
+	said := denialLines(errors.New(message))
 	ours := len(said) == 1 && strings.HasSuffix(said[0], status) // our entrypoint's words
 	switch {
 	case ours && t.ExitCode != 0:

@@ -72,6 +72,7 @@ type debugging struct {
 	err              io.Writer
 
 	self    *session.Self
+	outputs *outputs
 	time    session.Time
 	signals chan os.Signal
 	over    chan struct{} // closed when the session's time is over
@@ -84,9 +85,15 @@ func (d *debugging) run(args []string, greeting bool) error {
 		fmt.Fprintln(d.err, "sidecar: the session's end will leave what kubectl exec has started:", err)
 	}
 	d.self, d.time = self, session.Read(os.Getenv, time.Now())
+	if d.outputs, err = outputsOf(self); err != nil {
+		fmt.Fprintln(d.err, "sidecar:", err)
+	}
+	if d.outputs.stderr != os.Stderr {
+		d.err = d.outputs.stderr // all that is said is counted
+	}
 	if at, ends := d.time.Ends(); ends && !at.After(time.Now()) {
 		fmt.Fprintf(d.err, "sidecar: this session ended at %s; for more, start a new one\n", at.Format(time.RFC3339))
-		d.lastWords("the session's time was over before it began")
+		d.lastWords("the session's time was over before it began" + d.wrote())
 		return timeIsOver
 	}
 	d.signals, d.over, d.ended = make(chan os.Signal, 16), make(chan struct{}), make(chan struct{})
@@ -113,7 +120,7 @@ func (d *debugging) run(args []string, greeting bool) error {
 	go d.keep(ctx, what)
 	status, err := launch.Run(context.Background(), launch.Spec{
 		Path: args[0], Args: args[1:], Env: environment(os.Environ(), view), Grace: d.grace,
-		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+		Stdin: os.Stdin, Stdout: d.outputs.stdout, Stderr: d.outputs.stderr,
 	})
 	if err != nil {
 		fmt.Fprintln(d.err, "sidecar:", err)
@@ -139,14 +146,17 @@ func environment(env []string, v *View) []string {
 	return all
 }
 
+// tell tells the session's terminals; without one it is standard error.
+func (d *debugging) tell(text string) { d.self.Tell(d.outputs.stderr, text) }
+
 // keep ends the session when its time is over.
 func (d *debugging) keep(ctx context.Context, what string) {
-	if !d.time.Wait(ctx, d.self.Tell) {
+	if !d.time.Wait(ctx, d.tell) {
 		return
 	}
 	defer close(d.ended)
 	close(d.over)
-	d.self.Tell("the session's time is over: it ends now")
+	d.tell("the session's time is over: it ends now")
 	grace := d.overGrace
 	if grace == 0 {
 		grace = overGrace
@@ -166,7 +176,7 @@ func (d *debugging) finish(what string, status int) error {
 	select {
 	case <-d.over:
 		<-d.ended
-		d.lastWords(words)
+		d.lastWords(words + d.wrote())
 		return timeIsOver
 	default:
 	}
@@ -182,7 +192,7 @@ func (d *debugging) finish(what string, status int) error {
 	if d.self.First() {
 		d.self.End(restGrace)
 	}
-	d.lastWords(words)
+	d.lastWords(words + d.wrote())
 	if status != 0 {
 		return exitStatus(status)
 	}
@@ -200,6 +210,16 @@ func (d *debugging) words(what string, status int) string {
 		}
 		return fmt.Sprintf("%s ended with status %d", printable(what), status)
 	}
+}
+
+// wrote is the last part of the last words: how long the container's log is. The
+// plugin reads until it has that much (kubectl-debugsidecar/debug/output.go).
+func (d *debugging) wrote() string {
+	n, ok := d.outputs.end()
+	if !ok {
+		return ""
+	}
+	return fmt.Sprintf("; %d bytes of output", n)
 }
 
 // signal returns the first signal that would have ended us, 0 if none came.

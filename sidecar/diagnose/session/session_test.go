@@ -125,7 +125,7 @@ var programs = map[string]func() error{
 		if err != nil {
 			return err
 		}
-		self.Tell("the end is near")
+		self.Tell(os.Stderr, "the end is near")
 		for _, fd := range masters {
 			b := make([]byte, 100)
 			n, err := unix.Read(fd, b)

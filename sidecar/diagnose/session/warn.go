@@ -31,9 +31,9 @@ func roughly(d time.Duration) string {
 
 // Tell writes a line to the session's terminals: ours, and if we are the
 // container's first process also those of kubectl exec. It never blocks, since a
-// terminal may be stopped (Ctrl-S) or nobody reads it. Without a terminal it is
-// standard error.
-func (s *Self) Tell(text string) {
+// terminal may be stopped (Ctrl-S) or nobody reads it. Without a terminal it is the
+// file.
+func (s *Self) Tell(otherwise *os.File, text string) {
 	line := []byte("\r\n[debugsidecar] " + text + "\r\n")
 	var paths []string
 	if s.first {
@@ -47,7 +47,7 @@ func (s *Self) Tell(text string) {
 		told = writeTo(path, line) || told
 	}
 	if !told {
-		writeWithin(os.Stderr, append([]byte("[debugsidecar] "+text), '\n'), time.Second)
+		writeWithin(otherwise, append([]byte("[debugsidecar] "+text), '\n'), time.Second)
 	}
 }
 
