@@ -64,9 +64,13 @@ func (o *outputs) end() (n int64, ok bool) {
 		ok = ok && c.whole.Load()
 	}
 	for _, c := range o.counted {
+		if !c.whole.Load() {
+			continue
+		}
 		for waiting(c.out) > 0 && time.Now().Before(limit) {
 			time.Sleep(time.Millisecond)
 		}
+		c.out.Close()
 	}
 	return n, ok
 }
@@ -82,11 +86,19 @@ type counted struct {
 }
 
 func count(out *os.File) (*counted, error) {
+	fail := func(err error) (*counted, error) { return nil, fmt.Errorf("counting what the command says: %w", err) }
 	from, in, err := os.Pipe()
 	if err != nil {
-		return nil, fmt.Errorf("counting what the command says: %w", err)
+		return fail(err)
 	}
-	c := &counted{in: in, from: from, out: out, done: make(chan struct{})}
+	// A copy: where nobody reads any more, Go ends a program that writes to file 1 or 2.
+	fd, err := unix.FcntlInt(out.Fd(), unix.F_DUPFD_CLOEXEC, 3)
+	if err != nil {
+		in.Close()
+		from.Close()
+		return fail(err)
+	}
+	c := &counted{in: in, from: from, out: os.NewFile(uintptr(fd), out.Name()), done: make(chan struct{})}
 	go c.pass()
 	return c, nil
 }

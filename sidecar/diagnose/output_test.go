@@ -1,6 +1,7 @@
 package diagnose
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"os"
@@ -15,7 +16,8 @@ import (
 )
 
 // piped runs the debug command as a container's first process without a terminal.
-func piped(t *testing.T, same bool, slow time.Duration, args ...string) (out, errs, words string, status int) {
+// With leaves, its runtime reads a line of standard output and then no more.
+func piped(t *testing.T, same, leaves bool, slow time.Duration, args ...string) (out, errs, words string, status int) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "words")
 	if err := os.WriteFile(file, nil, 0o666); err != nil {
@@ -33,6 +35,10 @@ func piped(t *testing.T, same bool, slow time.Duration, args ...string) (out, er
 		reading.Go(func() {
 			defer r.Close()
 			time.Sleep(slow)
+			if leaves && into == &out {
+				*into, _ = bufio.NewReader(r).ReadString('\n')
+				return
+			}
 			b, _ := io.ReadAll(r)
 			*into = string(b)
 		})
@@ -55,7 +61,7 @@ func piped(t *testing.T, same bool, slow time.Duration, args ...string) (out, er
 		_ = cmd.Process.Kill()
 		t.Error("it does not end")
 	}
-	if took := time.Since(begin); took < slow {
+	if took := time.Since(begin); took < slow-100*time.Millisecond {
 		t.Errorf("it ended after %v, before the runtime took what it said", took)
 	}
 	reading.Wait()
@@ -89,7 +95,7 @@ func TestWhatIsSaidWithoutATerminalIsCounted(t *testing.T) {
 		{"a process that holds the output", "setsid -f sh -c \"trap '' TERM HUP; sleep 61\"; echo left", false, 0, "left\n", "", 5, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			out, errs, words, status := piped(t, c.same, c.slow, "--", "sh", "-c", c.script)
+			out, errs, words, status := piped(t, c.same, false, c.slow, "--", "sh", "-c", c.script)
 			if want := fmt.Sprintf("the command sh ended with status %d; %d bytes of output", c.status, c.bytes); words != want {
 				t.Errorf("the last words are %q, not %q", words, want)
 			}
@@ -103,9 +109,18 @@ func TestWhatIsSaidWithoutATerminalIsCounted(t *testing.T) {
 // What we say ourselves is in the log, too.
 func TestOurOwnWordsAreCounted(t *testing.T) {
 	root(t)
-	_, errs, words, status := piped(t, false, 0, "--", "/nowhere")
+	_, errs, words, status := piped(t, false, false, 0, "--", "/nowhere")
 	if want := fmt.Sprintf("the command nowhere ended with status 127; %d bytes of output", len(errs)); words != want || errs == "" || status != 127 {
 		t.Errorf("%q, %q, %d", words, errs, status)
+	}
+}
+
+// A runtime that goes away takes the command with it, as without us, and not us.
+func TestOutputThatIsTakenNoMoreEndsTheCommand(t *testing.T) {
+	root(t)
+	out, _, words, status := piped(t, false, true, 0, "--", "sh", "-c", "echo one; while :; do echo more; sleep .1; done")
+	if out != "one\n" || status != 141 || words != "the command sh ended with status 141" {
+		t.Errorf("%q, %q, %d", out, words, status)
 	}
 }
 

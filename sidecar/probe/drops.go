@@ -61,20 +61,14 @@ func (l *ledger) add(e drop.Event) {
 	l.mu.Unlock()
 }
 
-// takePackets returns the packets that came since the last call, until the next.
-func (l *ledger) takePackets() []packet {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	taken := l.packets
-	l.packets, l.sparePackets = l.sparePackets[:0], taken
-	return taken
-}
-
 // take puts what came since the last call into sums, each with the reason of
-// most of its packets.
-func (l *ledger) take(sums map[receiver]sample.Kernel) {
+// most of its packets, and returns the packets of the same time, until the next
+// call.
+func (l *ledger) take(sums map[receiver]sample.Kernel) []packet {
 	clear(sums)
 	l.mu.Lock()
+	taken := l.packets
+	l.packets, l.sparePackets = l.sparePackets[:0], taken
 	counts := l.counts
 	l.counts, l.spare = l.spare, counts
 	clear(l.counts)
@@ -88,4 +82,5 @@ func (l *ledger) take(sums map[receiver]sample.Kernel) {
 		k.Drops += n
 		sums[d.receiver] = k
 	}
+	return taken
 }

@@ -23,6 +23,7 @@ type watch struct {
 	node    *node.Reader
 	sockets *sockets
 	kernel  map[receiver]sample.Kernel
+	dropped []packet // of those that the tap had seen before
 	tracker rtp.Tracker
 	streams map[sample.Stream]*stream
 	// segments are the counters of connections as read before.
@@ -59,7 +60,7 @@ func (w *watch) tick(now clock.Ktime, late time.Duration, own *sessionSample) (a
 	w.last = w.node.Read(time.Duration(now))
 	w.last.LateSeconds = sample.Of(late.Seconds())
 	if w.sources.perStream() {
-		w.sources.ledger.take(w.kernel)
+		w.dropped = w.sources.ledger.take(w.kernel)
 	}
 	if w.sources.drops != nil {
 		all, err := w.sources.drops.Sockets()
@@ -99,7 +100,7 @@ func (w *watch) flows(now clock.Ktime, alerts []warn.Alert) []warn.Alert {
 	for i := range taken {
 		w.tracker.Gap(&taken[i])
 	}
-	for _, p := range w.sources.ledger.takePackets() {
+	for _, p := range w.dropped {
 		w.tracker.Drop(p.src, p.dst, p.ssrc, p.timestamp)
 	}
 	w.tracker.Update(flows, now, func(id sample.Stream, f *tap.Flow, media sample.Media) {

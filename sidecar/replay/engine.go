@@ -58,6 +58,7 @@ type engine struct {
 	table    *rtp.Table
 	tracker  rtp.Tracker
 	kernel   *readings
+	arrivals arrivals // where the kernel's readings are
 	streams  map[sample.Stream]*Stream
 	summary  Summary
 	flows    []tap.Flow
@@ -106,6 +107,9 @@ func (e *engine) all(from *source) error {
 		case isUDP:
 			p.At = e.latest
 			e.table.Add(&p)
+			if e.kernel != nil {
+				e.arrivals.add(&p)
+			}
 		case isFragment:
 			e.summary.Fragments++
 		case isCut:
@@ -156,9 +160,15 @@ func (e *engine) sample() error {
 	for _, g := range e.table.Gaps() {
 		e.tracker.Gap(&g)
 	}
+	if e.kernel != nil {
+		for i := range e.kernel.overflows {
+			e.arrivals.dropped(&e.kernel.overflows[i], func(p *arrival) { e.tracker.Drop(p.src, p.dst, p.ssrc, p.timestamp) })
+		}
+	}
 	e.tracker.Update(e.flows, e.tick, e.step)
 	if e.kernel != nil {
 		e.kernel.taken()
+		e.arrivals.forget(e.tick)
 	}
 	return e.failure
 }

@@ -21,6 +21,8 @@ type readings struct {
 	next    reading
 	ended   bool
 	sockets map[netip.AddrPort]*reader
+	// overflows are those since the last sample.
+	overflows []overflow
 }
 
 // reading is one line.
@@ -38,6 +40,8 @@ type reader struct {
 	drops uint64 // the total so far
 	fresh uint64 // of these, since the last sample
 	seen  bool
+	// buffer is what is known of the socket's.
+	buffer buffer
 }
 
 // fresher is how old a reading may be: without a line the queue is empty.
@@ -114,10 +118,14 @@ func (k *readings) advance(to clock.Ktime) error {
 			k.sockets[k.next.stream] = s
 		}
 		// A total that falls is a new socket's.
-		if s.seen && k.next.drops > s.drops {
-			s.fresh += k.next.drops - s.drops
-		} else if !s.seen {
-			s.fresh += k.next.drops
+		drops := k.next.drops
+		if s.seen {
+			drops = max(drops, s.drops) - s.drops
+		}
+		s.fresh += drops
+		s.buffer.take(k.next.queue)
+		if drops > 0 && k.next.at+remembered > to { // else its packets are forgotten
+			k.overflows = append(k.overflows, s.overflow(&k.next, drops))
 		}
 		s.at, s.queue, s.drops, s.seen = k.next.at, k.next.queue, k.next.drops, true
 		if err := k.read(); err != nil {
@@ -125,6 +133,18 @@ func (k *readings) advance(to clock.Ktime) error {
 		}
 	}
 	return nil
+}
+
+// overflow is what was dropped in the interval before a reading.
+func (s *reader) overflow(r *reading, drops uint64) overflow {
+	o := overflow{
+		socket: r.stream, from: r.at - clock.Ktime(sample.Interval), to: r.at,
+		drops: int(min(drops, math.MaxInt32)), after: float64(r.queue), buffer: &s.buffer,
+	}
+	if s.seen && r.at < s.at+fresher {
+		o.from, o.before = s.at, float64(s.queue)
+	}
+	return o
 }
 
 // socket returns what a receiver's socket said in the interval that ends at a
@@ -146,4 +166,5 @@ func (k *readings) taken() {
 	for _, s := range k.sockets {
 		s.fresh = 0
 	}
+	k.overflows = k.overflows[:0]
 }

@@ -14,8 +14,10 @@ import (
 type holes struct {
 	pending []gap
 	full    bool // there were more
-	// dropped are the timestamps of packets that came and were dropped then.
+	// dropped are the timestamps of packets that came and were dropped then, placed
+	// how many packets that is.
 	dropped []uint32
+	placed  uint64
 	// runs are the latest of broken pictures: out of order, they may grow together.
 	runs []run
 	last run // the one that grew last
@@ -43,6 +45,7 @@ const stepFrames = 40
 type run struct {
 	from, to int64
 	chance   float64
+	sure     bool // none of its packets can come
 }
 
 // maxRuns is how many runs are remembered: as many as pictures may be out of
@@ -80,9 +83,15 @@ func (h *holes) add(g *tap.Gap) {
 
 // drop takes the timestamp of a packet that the tap saw and its receiver did not.
 func (h *holes) drop(timestamp uint32) {
-	if n := len(h.dropped); n < maxPending && (n == 0 || h.dropped[n-1] != timestamp) {
+	n := len(h.dropped)
+	switch {
+	case n > 0 && h.dropped[n-1] == timestamp:
+	case n < maxPending:
 		h.dropped = append(h.dropped, timestamp)
+	default:
+		return
 	}
+	h.placed++
 }
 
 // pictures takes how far the newest picture went ahead, by how many of them and
@@ -127,13 +136,13 @@ func (h *holes) swing(back bool) {
 }
 
 // takeHole returns the longest hole in what a viewer sees that the gaps of the
-// sample before made, or made longer.
-func (m *Meter) takeHole() (hole sample.Hole) {
+// sample before made, or made longer, and how many dropped packets are in it.
+func (m *Meter) takeHole() (hole sample.Hole, placed uint64) {
 	h := &m.holes
 	take := func() {
 		run := sample.Hole{
 			From: m.rate.duration(h.last.from - int64(h.step) - m.anchor), To: m.rate.duration(h.last.to + int64(h.step) - m.anchor),
-			Probability: h.last.chance,
+			Probability: h.last.chance, Sure: h.last.sure,
 		}
 		if run.To-run.From > hole.To-hole.From {
 			hole = run
@@ -155,12 +164,15 @@ func (m *Meter) takeHole() (hole sample.Hole) {
 	h.pending, h.full = kept, false
 	for _, timestamp := range h.dropped {
 		if h.step > 0 {
-			m.breakRun(m.unwrap(timestamp), m.unwrap(timestamp), 1)
+			m.breakRun(run{m.unwrap(timestamp), m.unwrap(timestamp), 1, true})
 			take()
 		}
 	}
-	h.dropped = h.dropped[:0]
-	return hole
+	if h.step > 0 {
+		placed = h.placed
+	}
+	h.dropped, h.placed = h.dropped[:0], 0
+	return hole, placed
 }
 
 // breakPictures extends the present run by what a gap broke, or begins another.
@@ -180,10 +192,10 @@ func (m *Meter) breakPictures(g *gap) {
 		// Pictures out of order, of which more lie between the two than packets are
 		// missing: these two are broken, unless they are whole.
 		if !ends {
-			m.breakRun(from, from, 1)
+			m.breakRun(run{from, from, 1, false})
 		}
 		if !begins {
-			m.breakRun(to, to, 1)
+			m.breakRun(run{to, to, 1, false})
 		}
 		return
 	}
@@ -209,20 +221,20 @@ func (m *Meter) breakPictures(g *gap) {
 	if to < from-int64(h.step/2) {
 		return
 	}
-	m.breakRun(from, to, chance)
+	m.breakRun(run{from, to, chance, false})
 }
 
 // breakRun adds pictures to the runs that they are next to, which become one.
-func (m *Meter) breakRun(from, to int64, chance float64) {
+func (m *Meter) breakRun(broken run) {
 	h := &m.holes
 	near := int64(h.step * 1.2)
-	h.last = run{from, to, chance}
+	h.last = broken
 	for i := 0; i < len(h.runs); i++ {
 		r := h.runs[i]
 		if h.last.from > r.to+near || h.last.to < r.from-near {
 			continue
 		}
-		h.last = run{min(h.last.from, r.from), max(h.last.to, r.to), min(h.last.chance, r.chance)}
+		h.last = run{min(h.last.from, r.from), max(h.last.to, r.to), min(h.last.chance, r.chance), h.last.sure && r.sure}
 		h.runs = slices.Delete(h.runs, i, i+1)
 		i = -1 // what is longer may be next to those before
 	}

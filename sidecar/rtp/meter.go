@@ -56,12 +56,12 @@ func (m *Meter) Next(f *tap.Flow) sample.Media {
 		Restarted: restarted,
 		Audio:     m.rate.audio,
 		Told:      !m.holes.full,
-		Hole:      m.takeHole(),
 		Wait:      m.wait(f),
 		Keys:      m.keys(f),
 		Control:   f.Control.PLI+f.Control.FIR+f.Control.NACK > 0,
 		PLI:       f.Control.PLI - m.prev.Control.PLI, FIR: f.Control.FIR - m.prev.Control.FIR, NACK: f.Control.NACK - m.prev.Control.NACK,
 	}
+	media.Hole, media.Dropped = m.takeHole()
 	if !m.over && (f.Ended || f.Control.BYE > m.prev.Control.BYE) {
 		media.Ended, m.over = true, true
 	}
@@ -121,6 +121,6 @@ func (m *Meter) restart(f *tap.Flow) {
 
 // anew begins the media's time at the last packet.
 func (m *Meter) anew(f *tap.Flow) {
-	m.holes = holes{pending: m.holes.pending[:0], dropped: m.holes.dropped[:0], runs: m.holes.runs[:0]}
+	m.holes = holes{pending: m.holes.pending[:0], dropped: m.holes.dropped[:0], placed: m.holes.placed, runs: m.holes.runs[:0]}
 	m.newest, m.anchor, m.newestAt, m.begins = m.extended, m.extended, f.Last, f.Last
 }

@@ -46,5 +46,12 @@ func (p *Packet) read() (h header, ok bool) {
 	}, true
 }
 
+// RTP returns the source and the timestamp of a packet of RTP; ok is false for
+// another one.
+func (p *Packet) RTP() (ssrc, timestamp uint32, ok bool) {
+	h, ok := p.read()
+	return h.ssrc, h.timestamp, ok
+}
+
 // isControl tells RTCP from RTP by its second byte (RFC 5761, section 4).
 func isControl(second byte) bool { return second >= 192 && second < 224 }

@@ -73,8 +73,10 @@ type Media struct {
 	// set where each of them is told of, so that Hole has all that the network lost.
 	Gaps uint64
 	Told bool
-	// Hole is where pictures are missing, as far as it is known which.
+	// Hole is where pictures are missing, as far as it is known which. Dropped is how
+	// many packets, of those that came and were dropped then, it has.
 	Hole                  Hole
+	Dropped               uint64
 	Wait                  Wait
 	Reordered, Duplicates uint64
 	Keys                  Keys
@@ -107,8 +109,10 @@ type Media struct {
 // before to the first one after. Its zero value is none.
 type Hole struct {
 	From, To time.Duration
-	// Probability is that of all of it.
+	// Probability is that of all of it. Sure is set where that is not because its
+	// packets may still come: they came, and were dropped.
 	Probability float64
+	Sure        bool
 }
 
 // Wait is a time in which no picture became whole: from Since, when the last

@@ -33,6 +33,15 @@ func lost(s *sample.Sample) float64 {
 	if s.Media.Known && !s.Media.Reliable {
 		n = max(float64(s.Media.Lost), 0)
 	}
+	drops := dropped(s)
+	if s.Kernel.Known && s.Kernel.Reason != receiveBuffer {
+		return max(n, drops)
+	}
+	return n + drops // the socket drops after the tap
+}
+
+// dropped returns how many of them this node did.
+func dropped(s *sample.Sample) float64 {
 	drops := 0.0
 	if s.Socket.Known {
 		drops = float64(s.Socket.Drops)
@@ -40,10 +49,7 @@ func lost(s *sample.Sample) float64 {
 	if s.Kernel.Known {
 		drops = max(drops, float64(s.Kernel.Drops))
 	}
-	if s.Kernel.Known && s.Kernel.Reason != receiveBuffer {
-		return max(n, drops)
-	}
-	return n + drops // the socket drops after the tap
+	return drops
 }
 
 // receiveBuffer is the kernel's reason for a datagram that its socket had no

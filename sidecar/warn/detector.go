@@ -24,6 +24,9 @@ type Detector struct {
 	brokenChance float64
 	// brokenSum is how many stalls that would be by now, if none was noted.
 	brokenSum float64
+	// placed says that of each packet that was dropped last it is known of which
+	// picture it was.
+	placed    bool
 	excursion excursion
 	features  features
 	// calm says that nothing at all is wrong, described that the stream's features
@@ -47,6 +50,8 @@ const (
 	// likely is how much the tap's word for a hole counts: its packets may still
 	// come, where they were overtaken.
 	likely = 0.7
+	// certainly is the same where they can't.
+	certainly = 0.97
 	// sure is the probability from which on its word is taken.
 	sure = 0.4
 	// aDrop is how much is left of a packet that was dropped in the last seconds.
@@ -146,17 +151,28 @@ func (d *Detector) media(s *sample.Sample, lost, gaps float64) {
 	d.pace.add(p.now, float64(m.Frames))
 	total := float64(m.Packets) + max(float64(m.Lost), 0)
 	reached := d.runs.add(float64(m.Frames), sample.Interval.Seconds()/nominal, float64(m.Packets), max(total, lost), gaps, lost, runOf(nominal), d.past.filling(p.now))
+	if drops := dropped(s); drops > 0 {
+		d.placed = float64(m.Dropped) >= drops
+	}
+	told := m.Told && (d.placed || d.seen.dropped < aDrop)
+	if told && m.Dropped > 0 {
+		reached = number((m.Hole.To - m.Hole.From).Seconds() >= stallGap(nominal)-nominal*holeSlack)
+	}
 	d.brokenChance = max(reached, d.brokenChance*0.9)
 	// Where loss goes on, each sample by itself is hardly a stall, but some are.
 	d.brokenSum = d.brokenSum*brokenFade + reached
-	if dropped := s.Socket.Drops > 0 || s.Kernel.Drops > 0; m.Told && !dropped && d.seen.dropped < aDrop {
+	if told {
 		d.brokenSum = 0 // Hole has all
 	} else if reached > holeFrom || d.brokenSum > 1 {
 		p.addHole(hole{p.newest - stallGap(nominal), p.newest, min(max(reached, min(d.brokenSum, 0.7)), 0.97)})
 		d.brokenSum = 0
 	}
 	if h := &m.Hole; h.Probability >= sure && (h.To-h.From).Seconds() >= stallGap(nominal)-nominal*holeSlack {
-		p.addHole(hole{h.From.Seconds(), h.To.Seconds(), max(h.Probability*likely, tellFrom)})
+		trust := likely
+		if h.Sure {
+			trust = certainly
+		}
+		p.addHole(hole{h.From.Seconds(), h.To.Seconds(), max(h.Probability*trust, tellFrom)})
 	}
 	d.excursion.follow(d)
 	d.past.add(p, &s.Socket, lost, total)

@@ -1,8 +1,6 @@
 package warn
 
 import (
-	"math/bits"
-
 	"github.com/debugsidecar/debugsidecar/sidecar/sample"
 )
 
@@ -28,10 +26,8 @@ type socket struct {
 }
 
 const (
-	// Linux: SKB_TRUESIZE of net/core, with one packet in a slab of its own.
-	skbBytes    = 256
-	skbOverhead = 14 + 64 + 320 // Ethernet's header, headroom, struct skb_shared_info
-	skbAlign    = 64
+	// skbAlign is what Linux rounds the data of a packet up to.
+	skbAlign = 64
 	// sameRatio is how close ratios are that are one, ratioSamples how many.
 	sameRatio    = 0.03
 	ratioSamples = 3
@@ -92,5 +88,5 @@ func (q *socket) assumed() float64 {
 	if q.plain || q.length == 0 {
 		return 1
 	}
-	return float64(skbBytes+int(1)<<bits.Len(uint(q.length+skbOverhead-1))) / q.length
+	return float64(sample.Truesize(int(q.length))) / q.length
 }

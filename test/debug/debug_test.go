@@ -2,6 +2,7 @@ package debug_test
 
 import (
 	"context"
+	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -31,6 +32,7 @@ func TestDebug(t *testing.T) {
 		{"a policy that denies is told before anything is added", policy},
 		{"a pod that ends meanwhile is told", podEnds},
 		{"one of a Deployment's pods is chosen", deployment},
+		{"a CronJob leads to its newest job's pod", cronJob},
 		{"a pod that crashes is copied", crashing},
 		{"a dry run shows what would be added", dryRun},
 		{"output and status of a command are whole", command},
@@ -315,6 +317,31 @@ func deployment(t *testing.T, l lab) {
 	t.Log(x.screen())
 }
 
+func cronJob(t *testing.T, l lab) {
+	l.namespace(t, "nightly", nil, nightly)
+	kubeconfig := l.Kubeconfig
+	if l.chart {
+		var err error
+		if kubeconfig, err = l.User(t.Context(), t.TempDir(), "nightly", "person", node.Release+"-debug"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a := l.debugAs(t, kubeconfig, "", "cronjob/nightly", "-n", "nightly", "--", "id")
+	if a.status != 1 {
+		t.Errorf("a CronJob without a job: status %d", a.status)
+	}
+	says(t, a.err, "it has no job now; `kubectl create job --from=cronjob/nightly` starts one")
+	if _, _, err := l.Kubectl(t.Context(), "", "--namespace=nightly", "create", "job", "tonight", "--from=cronjob/nightly"); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := l.Kubectl(t.Context(), "", "--namespace=nightly", "wait", "--for=jsonpath={.status.ready}=1", "job/tonight", "--timeout=60s"); err != nil {
+		t.Fatal(err)
+	}
+	if a = l.debugAs(t, kubeconfig, "", "cronjob/nightly", "-n", "nightly", "--", "cat", "/etc/hostname"); a.status != 0 || !strings.HasPrefix(a.out, "tonight-") {
+		t.Errorf("it leads to %q, status %d", a.out, a.status)
+	}
+}
+
 func crashing(t *testing.T, l lab) {
 	l.namespace(t, "crash", nil, debug.App("web", "no-such-command"))
 	// Until it has crashed.
@@ -404,6 +431,22 @@ func foreign(t *testing.T, l lab) {
 	says(t, a.out, "done")
 	says(t, a.err, "without an end")
 }
+
+var nightly = fmt.Sprintf(`apiVersion: batch/v1
+kind: CronJob
+metadata: {name: nightly}
+spec:
+  schedule: "0 3 * * *"
+  suspend: true
+  jobTemplate:
+    spec:
+      template:
+        spec:
+          restartPolicy: Never
+          terminationGracePeriodSeconds: 1
+          containers:
+          - {name: app, image: %q, imagePullPolicy: IfNotPresent, args: ["work", "--for=1h"]}
+`, node.AppImage)
 
 // role is a person with the chart's roles and no other right.
 func role(t *testing.T, l lab) {

@@ -200,7 +200,7 @@ func TestTheRolesAreWhatThePluginTakes(t *testing.T) {
 	if err != nil || len(copies.Items) != 1 || only(t, &copies.Items[0]).User != "dora" {
 		t.Errorf("the copy: %+v, %v", copies.Items, err)
 	}
-	for _, kind := range []string{"deploy", "sts", "ds", "rs", "rc", "job", "svc"} {
+	for _, kind := range []string{"deploy", "sts", "ds", "rs", "rc", "job", "cronjob", "svc"} {
 		_, _ = run("debug", kind+"/none", "--dry-run=client")
 	}
 	if out, err := run("sessions"); err != nil || !strings.Contains(out, "dora") {

@@ -49,7 +49,7 @@ func fitCommand() *cobra.Command {
 		},
 	}
 	c.Flags().Uint64Var(&seed, "seed", TuningSeeds, "the first seed")
-	c.Flags().IntVar(&seeds, "seeds", 40, "how many seeds from there on")
+	c.Flags().IntVar(&seeds, "seeds", 160, "how many seeds from there on")
 	c.Flags().Float64Var(&hours, "hours", .25, "length of each capture")
 	c.Flags().IntVar(&streams, "streams", 20, "video streams in each")
 	c.Flags().StringVarP(&out, "output", "o", "sidecar/warn/model.bin", "where to write it")
@@ -86,8 +86,12 @@ func observeAll(progress io.Writer, seed uint64, seeds int, duration time.Durati
 	return all, nil
 }
 
-// soon is before how many seconds a stall is near.
-const soon = .5
+const (
+	// soon is before how many seconds a stall is near.
+	soon = .5
+	// every so many rows one is taken.
+	every = 12
+)
 
 // observe adds a seed's observations, with whether a raise would have been right.
 func observe(data *fit.Data, seed uint64, duration time.Duration, streams int) error {
@@ -129,8 +133,9 @@ func observe(data *fit.Data, seed uint64, duration time.Duration, streams int) e
 			near = near || e.Start-soon <= at && at <= e.End+1
 			label = label || at < e.Start && e.Start <= until
 		}
-		// A third of the rows is enough, and two of those near a stall.
-		if n++; n%3 == 0 || n%3 == 1 && near {
+		// Rows of one fault are much alike: a few of them, of more faults, are worth
+		// more. Near a stall twice as many.
+		if n++; n%every == 0 || n%every == every/2 && near {
 			data.Add(o.Features, label)
 		}
 	}
