@@ -29,6 +29,8 @@ const (
 	repeat = 4.0
 	// tellFrom is the probability from which on a hole is told as a stall.
 	tellFrom = 0.45
+	// holePassed is how long after a hole was shown it may still be told, in seconds.
+	holePassed = 1.0
 	// waitSlack is how exact the time between two pictures is, in seconds.
 	waitSlack = 0.003
 	// littleQueue is how long what waits in the socket may be, in seconds, for what is
@@ -122,6 +124,10 @@ func (d *Detector) stalled(x *depth, wasRead, wasReadAt float64) bool {
 	}
 	for i := max(x.holes, p.holeCount-holes); i < p.holeCount; i++ {
 		h := p.holes[i%holes]
+		if p.now > p.base+max(x.buffer, p.lag)+h.to+holePassed {
+			x.holes = i + 1 // what was no stall then is none now, whatever nominal is
+			continue
+		}
 		if h.to-h.from < gap-nominal*holeSlack || h.probability < tellFrom {
 			continue
 		}

@@ -56,3 +56,27 @@ func TestDroppedPicturesAreAStallThatIsKnownAtOnce(t *testing.T) {
 		}
 	}
 }
+
+// A gap that was no stall when it was shown is none when the camera sends
+// faster later, and so the shortest stall is shorter.
+func TestGapThatWasShownIsNoStallLater(t *testing.T) {
+	const at, faster = 300 * time.Millisecond, 30 * time.Second
+	shots := film(90*time.Second, 10, 0, 1)
+	for i := range shots {
+		if s := &shots[i]; s.taken > faster {
+			later := (s.taken - faster) * 4 / 5 // 12.5 pictures a second
+			s.arrives += faster + later - s.taken
+			s.taken = faster + later
+		}
+	}
+	all := with(samples(shots, 70*time.Second), at, sample.Interval, func(s *sample.Sample) {
+		s.Media.Hole = sample.Hole{From: s.Media.Newest - 245*time.Millisecond, To: s.Media.Newest, Probability: 1}
+	})
+	all = with(all, 0, 70*time.Second, func(s *sample.Sample) { s.Media.Told = true })
+	alerts, _ := run(all, warn.Options{})
+	for _, a := range alerts {
+		if since(a) > faster { // before, what is nominal was not known
+			t.Errorf("%v at %v", a, since(a))
+		}
+	}
+}
