@@ -133,6 +133,48 @@ func TestASocketThatOverflowsIsTheNodesFaultAndCountedExactly(t *testing.T) {
 	})
 }
 
+// What the kernel dropped at the socket never comes: viewers with a deep buffer
+// meet it later, and that is known at once.
+func TestPicturesThatTheKernelDroppedAreForetold(t *testing.T) {
+	needsNamespace(t)
+	r := listen(t, wide)
+	c := &camera{ssrc: 8}
+	c.start(t, r.addr())
+	p := start(t)
+	p.stream(8)
+	c.evenFor(t, 5*time.Second)
+	r.buffer(t, 8<<10)
+	time.Sleep(500 * time.Millisecond)
+	began := time.Now()
+	r.paused.Store(true)
+	time.Sleep(700 * time.Millisecond)
+	r.paused.Store(false)
+	r.buffer(t, wide)
+	const depth = 4
+	var predicted, stalled alert
+	p.eventually("a stall is predicted and comes", func() bool {
+		for _, a := range p.received.of("stall-predicted", began) {
+			if a.Buffer == depth && predicted.TS.IsZero() {
+				predicted = a
+			}
+		}
+		for _, a := range p.received.of("stall", began) {
+			if a.Buffer == depth && stalled.TS.IsZero() {
+				stalled = a
+			}
+		}
+		return !predicted.TS.IsZero() && !stalled.TS.IsZero()
+	})
+	lead := stalled.TS.Sub(predicted.TS)
+	t.Logf("predicted %v after the reader stopped (%s, in %.1f s), %v before the stall", predicted.TS.Sub(began).Round(time.Millisecond), predicted.Cause, predicted.ETA, lead)
+	if lead < 2500*time.Millisecond && !c.late(began) {
+		t.Errorf("with %d s of buffer it was known %v before", depth, lead)
+	}
+	if predicted.Cause != "node" {
+		t.Errorf("the cause is %q", predicted.Cause)
+	}
+}
+
 func TestWithoutPrivilegeItSaysWhatItCantKnow(t *testing.T) {
 	needsNamespace(t)
 	r := listen(t, 1)
