@@ -21,6 +21,8 @@ type Meter struct {
 	// anchor is the timestamp at which the media's time is 0.
 	anchor int64
 	over   bool
+	// catching says that what had waited comes now.
+	catching bool
 	// begins is when the media's time did.
 	begins clock.Ktime
 	holes  holes
@@ -29,6 +31,11 @@ type Meter struct {
 // jump is how far a timestamp may differ from what the time that has passed
 // lets expect before the source has begun anew.
 const jump = 20 * time.Second
+
+// caughtUp is how far the media goes ahead of the time that passed where what had
+// waited comes at once: that pace is no clock's. Pictures out of order go ahead by
+// less.
+const caughtUp = time.Second
 
 // Next returns what was added since the snapshot before. The first sample counts
 // all that came before it.
@@ -83,6 +90,9 @@ func (m *Meter) follow(f *tap.Flow) bool {
 		return true
 	}
 	m.extended += step
+	if m.catching = !m.rate.settled && (differs > caughtUp || m.catching && differs > caughtUp/10); m.catching {
+		m.rate.from(f, m.extended)
+	}
 	m.holes.swing(m.extended < m.newest)
 	if f.Lost == m.prev.Lost {
 		m.holes.pictures(float64(max(m.extended-m.newest, 0)), float64(f.Frames-m.prev.Frames), float64(f.Packets-m.prev.Packets))

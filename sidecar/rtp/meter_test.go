@@ -122,6 +122,29 @@ func TestSlowWayIsNoClockRate(t *testing.T) {
 	}
 }
 
+// A stream that is first seen when an outage is over: all that had waited comes at
+// once, which says nothing of its clock.
+func TestWhatHadWaitedIsNoClockRate(t *testing.T) {
+	for _, waited := range []time.Duration{500 * time.Millisecond, 3 * time.Second, 6 * time.Second} {
+		all := play(&source{ssrc: 1, payloadType: 96}, 600, 4, time.Second/30, 3000, func(at time.Duration) time.Duration {
+			return max(0, waited+at/20-at) // twenty times as fast as it was sent
+		})
+		first := -1
+		for i, m := range all {
+			switch {
+			case first < 0:
+				first = i
+			case m.Restarted:
+				t.Fatalf("after %v of waiting: the source began anew in sample %d", waited, i-first)
+			}
+		}
+		const n = 50 // samples
+		if went := all[len(all)-1].Newest - all[len(all)-1-n].Newest; went < n*sample.Interval-100*time.Millisecond || went > n*sample.Interval+100*time.Millisecond {
+			t.Errorf("after %v of waiting the media's time went %v in 5 s", waited, went)
+		}
+	}
+}
+
 func TestSourceThatBeginsAnewRestarts(t *testing.T) {
 	table, meter, s := NewTable(), Meter{}, &source{ssrc: 1, payloadType: 96, timestamp: 1000}
 	restarts := 0
