@@ -16,22 +16,30 @@ import (
 // drainWithin bounds how long a runtime has to take what was written.
 const drainWithin = 5 * time.Second
 
+// leastTime is how long a container that says something lives at least: kubelets
+// look once a second, so that it seldom makes a difference.
+const leastTime = 700 * time.Millisecond
+
 // idle is after how long without output it is over, though it is held open.
 const idle = 100 * time.Millisecond
 
 // outputs are what a command writes to. Where that is no terminal it goes through
 // us and is counted: a runtime writes a container's log later than the container
-// ends, and only who knows how much there is knows when all of it is there. And we
-// end only when the pipe to the runtime is empty: on a busy node containerd loses
-// what is in it (containerd issue 7289; with 1.6, up to 43 KiB in 7 of 32 tries).
+// ends, and only who knows how much there is knows when all of it is there.
+//
+// And we end only when the pipe to the runtime is empty, and never at once: on a
+// busy node containerd loses what is in its pipes when a container ends right after
+// its start (containerd issue 7289; "read /proc/self/fd/N: file already closed" in
+// its log).
 type outputs struct {
+	began          time.Time
 	stdout, stderr *os.File // the command's
 	counted        []*counted
 }
 
 // outputsOf are ours, counted if we are the container's first process.
 func outputsOf(self *session.Self) (*outputs, error) {
-	o := &outputs{os.Stdout, os.Stderr, nil}
+	o := &outputs{began: time.Now(), stdout: os.Stdout, stderr: os.Stderr}
 	if !self.First() || isTerminal(os.Stdout) || isTerminal(os.Stderr) {
 		return o, nil
 	}
@@ -47,7 +55,7 @@ func outputsOf(self *session.Self) (*outputs, error) {
 	failure, err := count(os.Stderr)
 	if err != nil {
 		out.in.Close()
-		return &outputs{os.Stdout, os.Stderr, nil}, err
+		return &outputs{stdout: os.Stdout, stderr: os.Stderr}, err
 	}
 	o.stderr, o.counted = failure.in, append(o.counted, failure)
 	return o, nil
@@ -71,6 +79,9 @@ func (o *outputs) end() (n int64, ok bool) {
 			time.Sleep(time.Millisecond)
 		}
 		c.out.Close()
+	}
+	if n > 0 {
+		time.Sleep(time.Until(o.began.Add(leastTime)))
 	}
 	return n, ok
 }

@@ -95,7 +95,11 @@ func TestWhatIsSaidWithoutATerminalIsCounted(t *testing.T) {
 		{"a process that holds the output", "setsid -f sh -c \"trap '' TERM HUP; sleep 61\"; echo left", false, 0, "left\n", "", 5, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			begin := time.Now()
 			out, errs, words, status := piped(t, c.same, false, c.slow, "--", "sh", "-c", c.script)
+			if took := time.Since(begin); c.bytes > 0 && took < leastTime {
+				t.Errorf("it ended after %v, before its runtime may have opened its pipes", took)
+			}
 			if want := fmt.Sprintf("the command sh ended with status %d; %d bytes of output", c.status, c.bytes); words != want {
 				t.Errorf("the last words are %q, not %q", words, want)
 			}
