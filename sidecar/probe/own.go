@@ -21,6 +21,7 @@ type ownSession struct {
 	mode   string
 
 	before  capture.Snapshot
+	played  bool          // a session, of this capture or of one before
 	anchor  time.Duration // the session's first PTS that was seen
 	checked share
 	damage  capture.Box // that was told last
@@ -118,8 +119,9 @@ func (o *ownSession) take(now clock.Ktime, s capture.Snapshot) *sessionSample {
 	out.media.Frames = out.session.Frames
 	out.media.Packets = out.session.Frames
 	if s.Sessions != b.Sessions {
-		o.anchor = s.Newest
-		out.media.Restarted = b.Sessions != 0
+		// Also that of another capture, which played nothing at first.
+		o.anchor, out.media.Restarted = s.Newest, o.played
+		o.played = true
 	}
 	out.media.Newest, out.media.NewestAt = s.Newest-o.anchor, s.NewestAt
 	out.media.Keys = keysOf(&b, &s)

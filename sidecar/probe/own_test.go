@@ -41,6 +41,38 @@ func TestASessionsFramesBecomeMediaOnItsOwnClock(t *testing.T) {
 	}
 }
 
+// The lower source is another capture, which takes a while to play: its clock has
+// nothing to do with the one before.
+func TestAnotherCaptureBeginsANewClock(t *testing.T) {
+	o, d := &ownSession{}, warn.New(warn.Options{}, sample.Stream{})
+	var last warn.Verdict
+	const turned, plays = 100, 108 // samples
+	for i := range 300 {
+		now := time.Duration(i) * sample.Interval
+		s := capture.Snapshot{State: capture.Playing, Sessions: 1, Frames: uint64(3 * (i + 1)), Newest: time.Hour + now, NewestAt: after(now - time.Millisecond)}
+		switch {
+		case i >= plays:
+			s.Frames, s.Newest = 20+uint64(3*(i-plays)), time.Second+now
+		case i >= turned:
+			s = capture.Snapshot{State: capture.Opening}
+		}
+		at := o.take(after(now), s)
+		if at.media.Restarted != (i == plays) {
+			t.Errorf("sample %d: restarted %t", i, at.media.Restarted)
+		}
+		var alerts []warn.Alert
+		last, alerts = d.Step(sample.Sample{At: after(now), Media: at.media, Session: at.session})
+		for _, a := range alerts {
+			if i > plays && a.Kind != warn.Clear {
+				t.Errorf("%v after the lower source plays: %v", now-plays*sample.Interval, a)
+			}
+		}
+	}
+	if last.Health != warn.Excellent {
+		t.Errorf("the lower source plays well, and the word is %s", last.Health)
+	}
+}
+
 // A decoder gives the pictures that it held back all at once.
 func TestNothingIsPredictedOfASessionThatBegins(t *testing.T) {
 	for _, burst := range []uint64{1, 3, 20, 60} {

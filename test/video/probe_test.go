@@ -101,15 +101,27 @@ func (p *watching) get(path string, into any) bool {
 // until waits for a status.
 func (p *watching) until(what string, is func(statusOf) bool) statusOf {
 	p.t.Helper()
-	var s statusOf
-	for end := time.Now().Add(2 * patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+	s, so := p.wait(2*patience, is)
+	if !so {
+		p.t.Fatalf("never so: %s; at last %+v", what, s)
+	}
+	return s
+}
+
+// within says whether it is so before a time has passed.
+func (p *watching) within(time time.Duration, is func(statusOf) bool) bool {
+	_, so := p.wait(time, is)
+	return so
+}
+
+func (p *watching) wait(most time.Duration, is func(statusOf) bool) (s statusOf, so bool) {
+	for end := time.Now().Add(most); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		s = statusOf{}
 		if p.get("/api/v1/status", &s) && is(s) {
-			return s
+			return s, true
 		}
 	}
-	p.t.Fatalf("never so: %s; at last %+v", what, s)
-	return s
+	return s, false
 }
 
 // text is what a process wrote, so far.
