@@ -213,7 +213,7 @@ func (d *debugging) words(what string, status int) string {
 }
 
 // wrote is the last part of the last words: how long the container's log is. The
-// plugin reads until it has that much (kubectl-debugsidecar/debug/output.go).
+// plugin reads until it has that much (kubectl-debugsidecar/debug/log.go).
 func (d *debugging) wrote() string {
 	n, ok := d.outputs.end()
 	if !ok {

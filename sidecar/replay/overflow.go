@@ -33,7 +33,14 @@ type arrival struct {
 // remembered is for how long: a reading is of the interval before it.
 const remembered = 3 * clock.Ktime(sample.Interval)
 
+// mostArrivals bounds what is remembered, for a capture may have any number of
+// packets at one time: 40 Gbit/s for that long.
+const mostArrivals = 1 << 20
+
 func (a *arrivals) add(p *rtp.Packet) {
+	if len(a.all) >= mostArrivals {
+		return
+	}
 	if ssrc, timestamp, ok := p.RTP(); ok {
 		a.all = append(a.all, arrival{at: p.At, src: p.Src, dst: p.Dst, ssrc: ssrc, timestamp: timestamp, length: p.Length})
 	}

@@ -52,6 +52,24 @@ func TestAnEvenStreamIsHealthyAndRaisesNothing(t *testing.T) {
 	}
 }
 
+// foretold waits for a stall of viewers with a buffer, and for its prediction.
+func (p *process) foretold(depth float64, began time.Time) (predicted, stalled alert) {
+	p.eventually("a stall is predicted and comes", func() bool {
+		for _, a := range p.received.of("stall-predicted", began) {
+			if a.Buffer == depth && predicted.TS.IsZero() {
+				predicted = a
+			}
+		}
+		for _, a := range p.received.of("stall", began) {
+			if a.Buffer == depth && stalled.TS.IsZero() {
+				stalled = a
+			}
+		}
+		return !predicted.TS.IsZero() && !stalled.TS.IsZero()
+	})
+	return predicted, stalled
+}
+
 func TestAnOutageIsPredictedBeforeTheViewersStall(t *testing.T) {
 	needsNamespace(t)
 	r := listen(t, wide)
@@ -63,20 +81,7 @@ func TestAnOutageIsPredictedBeforeTheViewersStall(t *testing.T) {
 	began := time.Now()
 	c.silent.Store(true)
 	for _, depth := range []float64{2, 4} {
-		var predicted, stalled alert
-		p.eventually("a stall is predicted and comes", func() bool {
-			for _, a := range p.received.of("stall-predicted", began) {
-				if a.Buffer == depth && predicted.TS.IsZero() {
-					predicted = a
-				}
-			}
-			for _, a := range p.received.of("stall", began) {
-				if a.Buffer == depth {
-					stalled = a
-				}
-			}
-			return !predicted.TS.IsZero() && !stalled.TS.IsZero()
-		})
+		predicted, stalled := p.foretold(depth, began)
 		t.Logf("buffer %v s: predicted after %v (in %.1f s), stalled after %v; received %v after it was raised", depth,
 			predicted.TS.Sub(began).Round(time.Millisecond), predicted.ETA, stalled.TS.Sub(began).Round(time.Millisecond),
 			predicted.Received.Sub(predicted.TS).Round(time.Millisecond))
@@ -151,20 +156,7 @@ func TestPicturesThatTheKernelDroppedAreForetold(t *testing.T) {
 	r.paused.Store(false)
 	r.buffer(t, wide)
 	const depth = 4
-	var predicted, stalled alert
-	p.eventually("a stall is predicted and comes", func() bool {
-		for _, a := range p.received.of("stall-predicted", began) {
-			if a.Buffer == depth && predicted.TS.IsZero() {
-				predicted = a
-			}
-		}
-		for _, a := range p.received.of("stall", began) {
-			if a.Buffer == depth && stalled.TS.IsZero() {
-				stalled = a
-			}
-		}
-		return !predicted.TS.IsZero() && !stalled.TS.IsZero()
-	})
+	predicted, stalled := p.foretold(depth, began)
 	lead := stalled.TS.Sub(predicted.TS)
 	t.Logf("predicted %v after the reader stopped (%s, in %.1f s), %v before the stall", predicted.TS.Sub(began).Round(time.Millisecond), predicted.Cause, predicted.ETA, lead)
 	if lead < 2500*time.Millisecond && !c.late(began) {
